@@ -1,0 +1,12 @@
+import { defineConfig } from 'tsup';
+
+export default defineConfig({
+  entry: { causeway: 'daemon/main.ts', worker: 'daemon/worker.ts', bench: 'bench/main.ts' },
+  format: 'esm',
+  target: 'node20',
+  platform: 'node',
+  sourcemap: true,
+  clean: true,
+  splitting: true,
+  dts: false,
+});
