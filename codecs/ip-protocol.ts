@@ -1,0 +1,22 @@
+/** Protocol numbers that IPv4's Protocol and IPv6's Next Header share (IANA "Assigned Internet Protocol Numbers"). */
+export const IpProtocol = {
+  hopByHop: 0,
+  icmp: 1,
+  igmp: 2,
+  ipv4: 4,
+  tcp: 6,
+  udp: 17,
+  ipv6: 41,
+  routing: 43,
+  fragment: 44,
+  gre: 47,
+  esp: 50,
+  ah: 51,
+  icmpv6: 58,
+  noNext: 59,
+  destinationOptions: 60,
+  sctp: 132,
+  mobility: 135,
+  hip: 139,
+  shim6: 140,
+} as const;
