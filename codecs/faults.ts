@@ -56,6 +56,9 @@ export const FAULTS = {
   vxlan_truncated: { severity: 'malformed', help: 'VXLAN header and inner Ethernet header run past the datagram', source: 'RFC 7348 §5' },
   vxlan_flags: { severity: 'malformed', help: 'VXLAN without the I bit', source: 'RFC 7348 §5' },
   vxlan_vni_reserved: { severity: 'policy', help: 'VNI 0 to FFF or FFFFFF, which cannot also be a VSID', source: 'RFC 7637 §3.2' },
+
+  link_truncated: { severity: 'malformed', help: 'Capture record is shorter than its link header', source: 'tcpdump.org/linktypes.html' },
+  link_unsupported: { severity: 'unsupported', help: 'Capture link type is not one we read', source: 'tcpdump.org/linktypes.html' },
 } as const satisfies Record<string, ReasonRow>;
 
 /** Number rows from 1 in order of writing; 0 always means "nothing wrong". */
