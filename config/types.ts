@@ -153,7 +153,7 @@ export interface Subnet {
   readonly name: string;
   /** One or two: IPv4 first, then IPv6. */
   readonly prefixes: readonly SubnetPrefix[];
-  /** Names of the hosts that may speak for this VSID; null: every host with a record in it. */
+  /** Names of the hosts that may speak for this VSID; null: every host with a record of this tenant. */
   readonly hosts: readonly string[] | null;
 }
 
