@@ -41,8 +41,8 @@ export function putMac(mem: Uint8Array, at: number, high: number, low: number): 
   putU32(mem, at + 2, low);
 }
 
-/** Below this a loop beats the calls that move memory in bulk. */
-const SHORT_RUN = 48;
+/** Below this a byte loop (1.6 ns a byte) beats making a view for `set` (43 ns, then 0.03 a byte). */
+const SHORT_RUN = 28;
 
 /**
  * Copy `len` bytes. Right for overlapping ranges of one array; two different views of one buffer must not overlap.

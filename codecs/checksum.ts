@@ -39,7 +39,8 @@ export function addSum(a: number, b: number): number {
 
 /**
  * The checksum `hc` after one aligned word went from `was` to `is`: RFC 1624 equation 3, ~(~HC + ~m + m').
- * The older forms turn 0000 into ffff when nothing changed (erratum to RFC 1624 §4); this one does not.
+ * An unchanged word leaves 0000 alone, provided that carries come back round, twice if need be (errata 4782 and 5864);
+ * RFC 1141's form makes it ffff.
  * A wrong checksum stays wrong, which is wanted: a gateway must not vouch for a packet that was damaged before it.
  */
 export function patchChecksum(hc: number, was: number, is: number): number {

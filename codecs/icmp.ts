@@ -7,7 +7,7 @@
  *
  * The checksum covers the message alone, no pseudo-header, so new addresses outside do not change it.
  */
-import { putU16, putU32, u16 } from './bytes.js';
+import { putU16, putU32, u16, u32 } from './bytes.js';
 import { checksum, patchChecksum, patchChecksum32, sum16 } from './checksum.js';
 import { Fault } from './faults.js';
 
@@ -86,11 +86,22 @@ export function icmpQuoteEnd(mem: Uint8Array, at: number, end: number): number {
 export function setIcmpType(mem: Uint8Array, at: number, type: number): void {
   patchIcmp(mem, at, u16(mem, at + TYPE), (type << 8) | mem[at + CODE]);
   mem[at + TYPE] = type;
+  settleZero(mem, at);
 }
 
 export function setIcmpId(mem: Uint8Array, at: number, id: number): void {
   patchIcmp(mem, at, icmpId(mem, at), id);
   putU16(mem, at + ID, id);
+  settleZero(mem, at);
+}
+
+/**
+ * An echo reply may be zero in every byte, and then its checksum is ffff; the patch, which cannot tell, has made it 0000.
+ * Where the data is not seen to differ, ffff is right for both kinds: it sums like 0000. No other protocol here can
+ * be all zero, each has a version, a type or a pseudo-header.
+ */
+function settleZero(mem: Uint8Array, at: number): void {
+  if (u32(mem, at) === 0 && u32(mem, at + REST) === 0) putU16(mem, at + CHECKSUM, 0xffff);
 }
 
 /** Bring the checksum up to date after an aligned word of the message changed, in the quoted packet for one. */
