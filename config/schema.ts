@@ -1,0 +1,223 @@
+/**
+ * The declaration: every key there is, its kind, default, unit, help and example.
+ *
+ * Validation, defaults, schema.json and REFERENCE.md all come from here. To add a key, add a row, take it over in
+ * build.ts (the types insist), and refresh the two files as README.md says.
+ */
+import { parseAddress, parsePrefix } from './address.js';
+import { type Draft, type Kind, either, list, oneOf, oneOrMore, optional, preset, required, sections, text, whole } from './kinds.js';
+import { parseProtocol, PROTOCOL_WORDS } from './protocol.js';
+import { GUID, MAC, NAME, parseAddressOrPrefix, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseSocket, parseVia } from './scalars.js';
+import { section } from './section.js';
+import { Refusal } from './refusal.js';
+import type { PortRange } from './types.js';
+
+const V4 = '(?:[0-9]{1,3}\\.){3}[0-9]{1,3}';
+const V6 = '[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*';
+
+const name = text('name', 'a name', 'red', { pattern: NAME.source }, parseName);
+const address = text('address', 'an IP address', '192.0.2.1', { pattern: `^(${V4}|${V6})$` }, parseAddress);
+const prefix = text('prefix', 'an IP prefix', '10.0.0.0/24', { pattern: `^(${V4}|${V6})/[0-9]{1,3}$` }, parsePrefix);
+const addressOrPrefix = text('addressOrPrefix', 'an IP address or prefix', '10.0.0.5', { pattern: `^(${V4}|${V6})(/[0-9]{1,3})?$` }, parseAddressOrPrefix);
+const pa = text('pa', 'a PA: an IP address, optionally with a port', '192.0.2.11', { pattern: `^(${V4}(:[0-9]+)?|${V6}|\\[${V6}\\](:[0-9]+)?)$` }, parseEndpoint);
+const listener = text('listener', 'an address and a port', '127.0.0.1:9464', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseListener);
+const socket = text('socket', 'an IPv4 address and a port', '203.0.113.10:80', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseSocket);
+const mac = text('mac', 'a MAC address', '00:15:5d:00:00:05', { pattern: MAC.source }, parseMac);
+const guid = text('guid', 'a GUID, with or without braces', '6f1c2a70-51d5-4f0e-9a53-2b1d4c7e8f01', { pattern: GUID.source }, parseGuid);
+const via = text('via', 'a next hop', 'nat', { pattern: '^(nat|forward|drop|site:.+|ca:.+)$' }, parseVia);
+const poolEntry = text('poolEntry', 'an IPv4 address, prefix or range', '203.0.113.10', { pattern: `^${V4}(/[0-9]{1,2}| *- *${V4})?$` }, parsePoolEntry);
+const path = text<string>('path', 'a path', '/run/causeway/causeway.sock', { minLength: 1 }, given => given === '' ? new Refusal('an empty path', 'leave the key out, or write null') : given);
+const schemaUrl = text<string>('schemaUrl', 'the name of a JSON Schema', './schema.json', {}, given => given);
+
+/** A GRE key is 32 bits (RFC 2890 §2.1). */
+const key = whole('', 0, 0xffffffff);
+/** 24 bits (RFC 7637 §3.2); which of them are reserved is a question of meaning and answered with the others of that kind. */
+const vsid = whole('', 0, 0xffffff);
+const mtu = whole('bytes', 68, 65535);
+/** 24 days, the longest a timer of Node can wait. */
+const seconds = whole('seconds', 1, 2147483);
+const buffer = whole('bytes', 4096, 1 << 30);
+
+const ports: Kind<PortRange> = {
+  id: 'ports',
+  label: 'a port, or a range in quotes',
+  json: { anyOf: [{ type: 'integer', minimum: 1, maximum: 65535 }, { type: 'string', pattern: '^[0-9]+( *- *[0-9]+)?$' }] },
+  read: (node, reporter) => portText.read(node.kind === 'number' ? { ...node, kind: 'string', value: String(node.value) } : node, reporter),
+};
+const portText = text('portText', 'a port or a range of ports', '49152-49182', {}, parsePortRange);
+
+const protocol: Kind<number | null> = {
+  id: 'protocol',
+  label: `${PROTOCOL_WORDS.map(word => `"${word}"`).join(', ')} or an IP protocol number`,
+  json: { anyOf: [{ enum: PROTOCOL_WORDS }, { type: 'integer', minimum: 0, maximum: 255 }] },
+  read: parseProtocol,
+};
+
+const limits = section('limits', 'How much the gateway holds. All of it is allocated at start.', {
+  tenants: preset(whole('tenants', 1, 65536), 1024, 'Tenants that fit; a reload cannot go beyond it.'),
+  sessions: preset(whole('sessions', 1, 16777216), 65536, 'Flows tracked at once, all tenants together.', 1000000),
+  bindings: preset(whole('bindings', 1, 16777216), 65536, 'NAT bindings (inside address and port to outside address and port) at once.', 1000000),
+  fragments: preset(whole('datagrams', 1, 1048576), 1024, 'Fragmented datagrams whose ports are remembered at once.'),
+  heldFragments: preset(whole('fragments', 0, 65536), 256, 'Slots for fragments that came before their first one; 0 drops those.'),
+});
+
+const timers = section('timers', 'How long idle state lives. Lower values than the RFCs allow are taken, because labs need them.', {
+  udp: preset(seconds, 300, 'UDP binding without traffic. RFC 4787 REQ-5: at least 120, 300 recommended.'),
+  tcpEstablished: preset(seconds, 7440, 'Established TCP connection without traffic. RFC 5382 REQ-5: at least 7440.'),
+  tcpTransitory: preset(seconds, 240, 'TCP connection that opens or closes. RFC 5382 REQ-5: at least 240.'),
+  icmp: preset(seconds, 60, 'ICMP query without an answer. RFC 5508 REQ-2: at least 60.'),
+  fragment: preset(seconds, 30, 'How long a fragmented datagram is remembered. RFC 1122 §3.3.2: 60 to 120 for a host that reassembles; a gateway needs less.'),
+  fragmentHold: preset(seconds, 2, 'How long a fragment waits for its first one. At most timers.fragment.'),
+});
+
+const icmpErrors = section('icmpErrors', 'How many ICMP errors the gateway originates, per tenant (RFC 4443 §2.4 f asks for a limit).', {
+  perSecond: preset(whole('errors per second', 0, 1000000), 100, 'Sustained rate; 0 sends none.'),
+  burst: preset(whole('errors', 1, 1000000), 50, 'How many may go out at once after a silence.'),
+});
+
+const admin = section('admin', 'The admin API: HTTP on a unix socket, guarded by file permissions.', {
+  socket: optional(path, 'Path of the socket. Without it the daemon picks one it may write.', '/run/causeway/causeway.sock'),
+});
+
+const gateway = section('gateway', 'The gateway itself: where it listens, how much it holds, how it is watched.', {
+  name: preset(name, 'causeway', 'What it calls itself in logs and metrics.', 'gw1'),
+  listen: required(oneOrMore(address), 'PA or PAs to receive on and to send from: for hosts, and for uplinks and sites unless uplinkListen says otherwise.', '192.0.2.1'),
+  uplinkListen: preset(oneOrMoreOrNone(), [], 'PA or PAs for uplinks and sites, where those are reached over another network.', ['198.51.100.1']),
+  grePort: preset(whole('', 0, 65535), 4754, 'UDP port for NVGRE and GRE (RFC 8086); 0 takes a free one and logs it.'),
+  vxlanPort: preset(whole('', 0, 65535), 4789, 'UDP port for VXLAN (RFC 7348); 0 takes a free one and logs it.'),
+  mtu: preset(mtu, 1500, 'Underlay IP MTU, the default for hosts, uplinks and sites. What customers get is less by the encapsulation: 50 over IPv4, 70 over IPv6.', 9000),
+  mac: preset(mac, '02:00:00:00:00:01', 'The gateway’s own MAC, the same in every VSID.'),
+  workers: preset(either(whole('threads', 1, 128), 'auto', 'auto' as const), 'auto', 'Threads that carry packets; "auto" looks at the machine.', 4),
+  receiveBuffer: preset(buffer, 4194304, 'Socket receive buffer, bytes; the kernel may grant less, and doctor says so.'),
+  sendBuffer: preset(buffer, 4194304, 'Socket send buffer, bytes.'),
+  admin: preset(admin, {}, 'The admin API.'),
+  metrics: preset(either(either(listener, null, null), false, null), '127.0.0.1:9464', 'Where /metrics and /healthz answer over TCP; null or false switches them off, port 0 takes a free one.', '127.0.0.1:9464'),
+  logLevel: preset(oneOf(['debug', 'info', 'warn', 'error']), 'info', 'The least severe log line written.'),
+  limits: preset(limits, {}, 'Sizes.'),
+  timers: preset(timers, {}, 'Idle times.'),
+  icmpErrors: preset(icmpErrors, {}, 'Rate limit.'),
+});
+
+const hosts = section('hosts', 'A hypervisor or other machine that may speak for VSIDs.', {
+  name: required(name, 'How records and subnets refer to it.', 'host-a'),
+  pa: required(pa, 'Its provider address. With a port only that source port counts and packets go there; without, any source port counts and packets go to the well-known port.', '192.0.2.11'),
+  encap: required(oneOf(['nvgre', 'vxlan'], { geneve: 'Geneve is not spoken yet', gre: 'hosts speak Ethernet, which needs NVGRE or VXLAN' }), 'How it encapsulates. Hosts of one subnet may differ.', 'nvgre'),
+  flowId: preset(oneOf(['zero', 'hash']), 'zero', 'What NVGRE’s FlowID byte carries. A Linux gretap peer receives nothing unless it is zero.', 'hash'),
+  mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 9000),
+});
+
+const uplinks = section('uplinks', 'A machine on the far side: an Internet router or a physical network’s, speaking GRE in UDP.', {
+  name: required(name, 'How tenants refer to it.', 'inet'),
+  pa: required(pa, 'Its provider address, as for hosts.', '192.0.2.20'),
+  mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1500),
+});
+
+const subnets = section('subnets', 'A virtual subnet: one VSID, one broadcast domain, an IPv4 prefix, an IPv6 prefix or both.', {
+  vsid: required(vsid, 'Virtual subnet id, 4096 to 16777214; no two subnets of a file share one.', 5001),
+  name: optional(name, 'What to call it in output; without it, "vsid-" and the VSID.', 'red-web'),
+  prefix: optional(prefix, 'IPv4 prefix of its CAs.', '10.0.0.0/24'),
+  gateway: optional(address, 'The gateway’s own CA in it; without it, the lowest host address.', '10.0.0.1'),
+  prefix6: optional(prefix, 'IPv6 prefix of its CAs.', '2001:db8:1::/64'),
+  gateway6: optional(address, 'The gateway’s own IPv6 CA in it; without it, the lowest host address.', '2001:db8:1::1'),
+  hosts: optional(list(name, 1), 'Hosts that may speak for this VSID; without it, every host with a record of this tenant.', ['host-a', 'host-b']),
+});
+
+const records = section('records', 'A lookup record: which MAC and which host stand behind a CA.', {
+  type: preset(oneOf(['static', 'l2only', 'wildcard'], {
+    dynamic: 'dynamic records are learned by the gateway, not written here; learning comes later', gatewaywildcard: 'HNV’s GatewayWildcard is called wildcard here',
+  }), 'static', 'static: this CA is there. l2only: a MAC whose CA is not known yet. wildcard: whatever no other record of the VSID matches.', 'wildcard'),
+  ca: optional(address, 'Customer address; static records need one, the others have none.', '10.0.0.5'),
+  mac: required(mac, 'MAC of the VM’s adapter.', '00:15:5d:00:00:05'),
+  host: required(name, 'The host the VM runs on.', 'host-a'),
+  vsid: optional(vsid, 'Its VSID; may be left out when the CA lies in a subnet of the tenant.', 5001),
+});
+
+const routes = section('routes', 'A customer route. The longest prefix wins, then the lowest metric; connected subnets need none.', {
+  prefix: required(prefix, 'Destinations.', '0.0.0.0/0'),
+  via: required(via, '"nat" and "forward" lead to the tenant’s uplinks, "site:NAME" into a site, "ca:ADDRESS" to a VM that routes, "drop" nowhere.', 'nat'),
+  metric: preset(whole('', 0, 0xffffffff), 0, 'Lowest wins among equal prefixes.', 10),
+});
+
+const mappings = section('mappings', 'A static port mapping: who connects to the external address and port reaches the internal one.', {
+  proto: required(oneOf(['tcp', 'udp']), 'Protocol.', 'tcp'),
+  external: required(socket, 'Address of the pool, and port.', '203.0.113.10:80'),
+  internal: required(socket, 'CA with a record, and port.', '10.0.0.5:8080'),
+});
+
+const nat = section('nat', 'NAT44 towards an uplink (RFC 4787, RFC 5382, RFC 5508).', {
+  uplink: required(name, 'The uplink that carries the translated packets.', 'inet'),
+  key: optional(key, 'GRE key towards the uplink; without it, no key field.', 7001),
+  pool: required(list(poolEntry, 1), 'External addresses: addresses, prefixes, or ranges. They are this tenant’s alone.', ['203.0.113.10']),
+  mappings: preset(sections(mappings), [], 'Static port mappings.'),
+});
+
+const forward = section('forward', 'Forwarding to a physical network, without translation.', {
+  uplink: required(name, 'The uplink that carries the packets.', 'core'),
+  key: optional(key, 'GRE key that tells this tenant from others on the uplink, as a VLAN would.', 7001),
+});
+
+const sites = section('sites', 'A tenant’s remote network behind a tunnel.', {
+  name: required(name, 'How routes refer to it.', 'hq'),
+  type: preset(oneOf(['gre'], { ipsec: 'IPsec sites come later', ike: 'IPsec sites come later', wireguard: 'WireGuard sites come later' }), 'gre', 'gre: GRE in UDP (RFC 8086), neither encrypted nor authenticated.'),
+  pa: required(pa, 'Provider address of the far end, as for hosts.', '198.51.100.31:4754'),
+  key: optional(key, 'GRE key; sites that share a PA need different ones.', 9001),
+  prefixes: required(list(prefix, 1), 'The site’s networks. Only sources in them are let in.', ['192.168.50.0/24']),
+  mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1400),
+});
+
+const acls = section('acls', 'An access rule between a VM and the rest. Larger weight first, first match decides; without a match packets pass.', {
+  name: optional(name, 'What to call it in output; without it, "acl-" and its place in the list, counted from 1.', 'no-ssh'),
+  weight: preset(whole('', -2147483648, 2147483647), 0, 'Rules of larger weight are asked first; among equals, deny before allow.', 10),
+  action: required(oneOf(['allow', 'deny']), 'What happens on a match.', 'deny'),
+  direction: required(oneOf(['inbound', 'outbound']), 'As the VM sees it: inbound is towards it.', 'inbound'),
+  protocol: preset(protocol, 'any', 'IP protocol.', 'tcp'),
+  local: preset(either(addressOrPrefix, 'any', null), 'any', 'Addresses on the VM’s side.', '10.0.0.5'),
+  remote: preset(either(addressOrPrefix, 'any', null), 'any', 'Addresses on the other side.', '198.51.100.0/24'),
+  localPort: optional(ports, 'Port or ports on the VM’s side; tcp and udp only.', 22),
+  remotePort: optional(ports, 'Port or ports on the other side; tcp and udp only.', '49152-49182'),
+});
+
+const tenants = section('tenants', 'A tenant: one routing domain, whose addresses may be those of any other tenant too.', {
+  name: required(name, 'What to call it everywhere.', 'red'),
+  rdid: required(guid, 'Routing domain id.', '6f1c2a70-51d5-4f0e-9a53-2b1d4c7e8f01'),
+  subnets: preset(sections(subnets), [], 'Virtual subnets.'),
+  records: preset(sections(records), [], 'Lookup records.'),
+  routes: preset(sections(routes), [], 'Customer routes.'),
+  nat: optional(nat, 'Translation to the Internet.', { uplink: 'inet', pool: ['203.0.113.10'] }),
+  forward: optional(forward, 'Forwarding to a physical network.', { uplink: 'core', key: 7001 }),
+  sites: preset(sections(sites), [], 'Remote networks.'),
+  acls: preset(sections(acls), [], 'Access rules.'),
+});
+
+export const CONFIG = section('config', 'A Causeway config: JSON with comments and trailing commas.', {
+  $schema: optional(schemaUrl, 'For editors; not read.', './schema.json'),
+  gateway: required(gateway, 'The gateway itself.', { listen: '192.0.2.1' }),
+  hosts: preset(sections(hosts), [], 'Hosts.'),
+  uplinks: preset(sections(uplinks), [], 'Uplinks.'),
+  tenants: preset(sections(tenants), [], 'Tenants.'),
+});
+
+function oneOrMoreOrNone(): Kind<readonly (ReturnType<typeof address.read>)[]> {
+  const some = oneOrMore(address);
+  return {
+    ...some,
+    json: { anyOf: [{ type: 'array', maxItems: 0 }, some.json] },
+    read: (node, reporter) => (node.kind === 'array' && node.value.length === 0 ? [] : some.read(node, reporter)),
+  };
+}
+
+type DraftOf<S> = S extends { read(...args: never): infer D } ? D : never;
+export type ConfigDraft = DraftOf<typeof CONFIG>;
+export type GatewayDraft = DraftOf<typeof gateway>;
+export type HostDraft = DraftOf<typeof hosts>;
+export type UplinkDraft = DraftOf<typeof uplinks>;
+export type TenantDraft = DraftOf<typeof tenants>;
+export type SubnetDraft = DraftOf<typeof subnets>;
+export type RecordDraft = DraftOf<typeof records>;
+export type RouteDraft = DraftOf<typeof routes>;
+export type NatDraft = DraftOf<typeof nat>;
+export type MappingDraft = DraftOf<typeof mappings>;
+export type ForwardDraft = DraftOf<typeof forward>;
+export type SiteDraft = DraftOf<typeof sites>;
+export type AclDraft = DraftOf<typeof acls>;
+export type { Draft };
