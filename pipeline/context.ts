@@ -1,0 +1,79 @@
+/** What a worker's stages share: the policy in force, the state, and where packets leave. */
+import { GreView } from '../codecs/gre.js';
+import { Ipv6View } from '../codecs/ipv6.js';
+import type { Ledger } from './ledger.js';
+import type { Packet } from './packet.js';
+import type { Policy } from './policy.js';
+import type { Random } from './random.js';
+import type { FragmentTable } from './tables/fragments.js';
+import type { NatState } from './tables/nat-state.js';
+import type { RateLimit } from './tables/rate-limit.js';
+
+/**
+ * Where datagrams leave. `mem[at..end)` is the UDP payload, tunnel header first; `peer` numbers its destination in
+ * the policy; `flowHash` picks the source port. Returns true when it keeps the memory for later (the kernel had no
+ * room), so that the caller must not write there again.
+ */
+export interface Outlet {
+  send(mem: Uint8Array, at: number, end: number, peer: number, flowHash: number): boolean;
+}
+
+/** What a stage says: go on, one of these fates, or a drop `Reason` above 0. */
+export const Fate = { next: 0, consumed: -1, held: -2, forwarded: -3 } as const;
+
+/** A stage decides one thing about the packet in hand. It never throws; its name is its word in traces. */
+export type Stage = (p: Packet, c: Context) => number;
+
+/** Bytes kept free before a packet in the scratch slot: the longest tunnel header, 8 + 14, rounded up. */
+export const HEADROOM = 64;
+const SCRATCH_BYTES = HEADROOM + 65536;
+
+/** How a packet leaves: to a host in a frame, to an uplink or site in GRE. */
+export class Exit {
+  peer = 0;
+  /** Host: virtual subnet and MACs. */
+  vsid = 0;
+  dstHigh = 0;
+  dstLow = 0;
+  srcHigh = 0;
+  srcLow = 0;
+  /** Uplink and site: GRE key, -1 without. */
+  key = -1;
+}
+
+export class Context {
+  policy: Policy;
+  readonly nat: NatState;
+  readonly fragments: FragmentTable;
+  readonly ledger: Ledger;
+  readonly random: Random;
+  readonly outlet: Outlet;
+  readonly icmpLimit: RateLimit;
+  /** Views that codecs fill; good until the next packet. */
+  readonly gre = new GreView();
+  readonly ipv6 = new Ipv6View();
+  readonly quoted = new Ipv6View();
+  readonly exit = new Exit();
+  /** One slot with headroom, for packets that grow and those made here. */
+  scratch = new Uint8Array(SCRATCH_BYTES);
+
+  constructor(parts: { policy: Policy; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit }) {
+    this.policy = parts.policy;
+    this.nat = parts.nat;
+    this.fragments = parts.fragments;
+    this.ledger = parts.ledger;
+    this.random = parts.random;
+    this.outlet = parts.outlet;
+    this.icmpLimit = parts.icmpLimit;
+  }
+
+  /** The kernel keeps the scratch slot: leave it to it and the collector, and take another. */
+  replaceScratch(): void {
+    this.scratch = new Uint8Array(SCRATCH_BYTES);
+  }
+}
+
+/** Whole seconds of the packet's time; sessions and fragments count in these. */
+export function seconds(p: Packet): number {
+  return Math.floor(p.now / 1000);
+}

@@ -1,0 +1,213 @@
+/**
+ * One worker's pipeline: datagrams in, fates counted, datagrams out. No socket, clock or file: arrival, time and the
+ * way out are passed in.
+ */
+import { answerDrop } from './answer.js';
+import { Context, Fate, HEADROOM, type Outlet, type Stage } from './context.js';
+import { WALKS } from './graph.js';
+import { Cell, Ledger, ledgerBytes } from './ledger.js';
+import { Packet, Side, Walk } from './packet.js';
+import { PeerKind, Policy, type PolicyData } from './policy.js';
+import type { Random } from './random.js';
+import { Reason } from './reasons.js';
+import { tenantOfScope } from './stages/fragments.js';
+import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
+import { NatState, makeNatMemory, type NatSizes } from './tables/nat-state.js';
+import { RateLimit } from './tables/rate-limit.js';
+
+/** Looks over the pipeline's shoulder, for traces and captures. Not on the fast path: null costs nothing. */
+export interface Observer {
+  /** A stage has decided about `p`: 0 went on, below a `Fate`, above a `Reason`. */
+  step?(stage: Stage, p: Packet, verdict: number, c: Context): void;
+  /** The packet's fate; `p.tag` tells which. */
+  settled?(p: Packet, verdict: number, c: Context): void;
+  /** A held packet expired: its tag. */
+  expired?(tag: number, tenant: number): void;
+}
+
+export interface StateSizes { readonly tenants: number; readonly nat: NatSizes; readonly fragments: FragmentSizes }
+
+/** The state that outlives policies and is shared by threads: allocated once, from the config's limits. */
+export interface SharedState {
+  readonly sizes: StateSizes;
+  readonly nat: SharedArrayBuffer;
+  readonly fragments: SharedArrayBuffer;
+  /** One ledger a worker. */
+  readonly ledgers: readonly SharedArrayBuffer[];
+}
+
+/** Allocate for `workers` workers; `seed` keeps hash positions from being guessed. */
+export function makeSharedState(sizes: StateSizes, workers: number, seed: number): SharedState {
+  return {
+    sizes,
+    nat: makeNatMemory(sizes.nat, seed),
+    fragments: makeFragmentMemory(sizes.fragments, seed),
+    ledgers: Array.from({ length: workers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
+  };
+}
+
+/** Every session is looked at once in so many seconds, however many there are. */
+const SWEEP_SECONDS = 8;
+const FRAGMENTS_PER_TICK = 4096;
+
+export class Gateway {
+  readonly context: Context;
+  readonly ledger: Ledger;
+  /** Datagrams handed to `receive`, counted here alone: what all the ledger's `in` must add up to. */
+  received = 0;
+  observer: Observer | null = null;
+  readonly #p = new Packet();
+  readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
+  #sweptAt = -Infinity;
+
+  constructor(parts: { state: SharedState; worker: number; policy: PolicyData; random: Random; outlet: Outlet }) {
+    const { state } = parts;
+    const memory = state.ledgers[parts.worker];
+    if (memory === undefined) throw new RangeError(`no ledger for worker ${parts.worker}`);
+    this.ledger = new Ledger(memory);
+    this.context = new Context({
+      policy: new Policy(parts.policy),
+      nat: new NatState(state.nat, state.sizes.nat),
+      fragments: new FragmentTable(state.fragments, state.sizes.fragments),
+      ledger: this.ledger,
+      random: parts.random,
+      outlet: parts.outlet,
+      icmpLimit: new RateLimit(state.sizes.tenants),
+    });
+  }
+
+  /**
+   * Switch to another policy, between packets. Sessions stay, except those whose binding the new policy has no room
+   * for: tenant gone, or outside address no longer in its pool. Returns how many went. Peers are numbered anew, so
+   * fragments on hold are given up.
+   */
+  adopt(data: PolicyData): number {
+    const policy = new Policy(data);
+    this.#dropFragments();
+    this.context.policy = policy;
+    const { nat } = this.context;
+    return nat.revoke(binding => {
+      const tenant = nat.tenantOf(binding);
+      if (policy.findPoolOwner(nat.outside(binding)) !== tenant) return false;
+      const mapping = policy.mappingsOutside.find(nat.protocolOf(binding), nat.outside(binding), nat.outsidePort(binding), 0, 0);
+      const isMapped = mapping >= 0 && policy.mappings.internal[mapping] === nat.inside(binding) && policy.mappings.internalPort[mapping] === nat.insidePort(binding);
+      return nat.isStatic(binding) ? isMapped : mapping < 0;
+    });
+  }
+
+  /**
+   * One datagram: `mem[at..end)` is its UDP payload and `mem[start..at)` may be overwritten. `peer` is what
+   * `policy.findSender` said of its PA, `carrier` and `side` which socket it came to, `now` milliseconds since the
+   * epoch. The bytes belong to the pipeline until it returns. Returns the packet's fate or drop reason.
+   */
+  receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag = 0): number {
+    const p = this.#p;
+    p.reset();
+    p.mem = mem; p.start = start; p.at = at; p.end = end;
+    p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;
+    this.received++;
+    const bytes = end - at;
+    const verdict = this.#run(p);
+    this.#settle(p, verdict, bytes);
+    if (p.releases >= 0) this.#release(p.releases, now);
+    return verdict;
+  }
+
+  /** A datagram that ends before the pipeline, under `reason`: of a capture, what is no tunnel or not for us. */
+  refuse(mem: Uint8Array, at: number, end: number, reason: number, now: number, tag = 0): void {
+    const p = this.#p;
+    p.reset();
+    p.mem = mem; p.start = at; p.at = at; p.end = end; p.peer = -1; p.now = now; p.tag = tag;
+    this.received++;
+    this.#settle(p, reason, end - at);
+  }
+
+  /** Let timers run: close sessions and give up fragments whose time has come. Cheap when nothing is due; call it often. */
+  tick(now: number): void {
+    const { nat } = this.context;
+    const elapsed = Math.min(SWEEP_SECONDS, (now - this.#sweptAt) / 1000);
+    if (elapsed > 0) {
+      nat.reap(Math.floor(now / 1000), Math.ceil(nat.sizes.sessions * elapsed / SWEEP_SECONDS));
+      this.#sweptAt = now;
+    }
+    this.#expireFragments(Math.floor(now / 1000), FRAGMENTS_PER_TICK);
+  }
+
+  #run(p: Packet): number {
+    if (p.peer < 0) return Reason.pa_unknown;
+    const c = this.context;
+    const { observer } = this;
+    const kind = c.policy.peers.kind[p.peer];
+    if (p.side !== Side.both && (p.side === Side.hosts) !== (kind === PeerKind.host)) return Reason.wrong_side;
+    let walk: number = kind === PeerKind.host ? Walk.fromHost : kind === PeerKind.uplink ? Walk.fromUplink : Walk.fromSite;
+    for (;;) {
+      const stages = WALKS[walk];
+      for (let i = 0; i < stages.length; i++) {
+        const stage = stages[i];
+        const verdict = stage(p, c);
+        if (observer !== null) observer.step?.(stage, p, verdict, c);
+        if (verdict !== Fate.next) return verdict;
+      }
+      walk = p.next;
+    }
+  }
+
+  /** The one place where packets end. */
+  #settle(p: Packet, verdict: number, bytes: number): void {
+    const { ledger } = this;
+    const { tenant } = p;
+    if (p.resumed) {
+      ledger.add(tenant, Cell.held, -1);
+    } else {
+      ledger.add(tenant, Cell.in, 1);
+      ledger.add(tenant, Cell.bytesIn, bytes);
+    }
+    if (verdict === Fate.forwarded) ledger.add(tenant, Cell.forwarded, 1);
+    else if (verdict === Fate.consumed) ledger.add(tenant, Cell.consumed, 1);
+    else if (verdict === Fate.held) ledger.add(tenant, Cell.held, 1);
+    else {
+      ledger.drop(tenant, verdict);
+      answerDrop(p, this.context, verdict);
+    }
+    if (this.observer !== null) this.observer.settled?.(p, verdict, this.context);
+  }
+
+  /** Send what waited for the first fragment just seen after it, oldest first. */
+  #release(entry: number, now: number): void {
+    const held = this.#held;
+    const p = this.#p;
+    while (this.context.fragments.release(entry, held)) {
+      const mem = this.context.fragments.bytes.slice(held.at, held.end); // a copy: its slot is free again
+      p.reset();
+      p.mem = mem; p.start = 0; p.at = 0; p.end = mem.length;
+      p.peer = held.peer; p.carrier = held.carrier; p.side = held.side; p.now = now; p.tag = held.tag;
+      p.resumed = true;
+      this.#settle(p, this.#run(p), 0);
+    }
+  }
+
+  #expireFragments(now: number, budget: number): void {
+    const { fragments } = this.context;
+    for (let entry = fragments.expired(now, budget); entry >= 0; entry = fragments.expired(now, budget)) this.#giveUp(entry);
+  }
+
+  #dropFragments(): void {
+    this.#expireFragments(Number.MAX_SAFE_INTEGER, this.context.fragments.sizes.datagrams);
+  }
+
+  #giveUp(entry: number): void {
+    const { fragments } = this.context;
+    const tenant = tenantOfScope(fragments.scope(entry));
+    while (fragments.release(entry, this.#held)) {
+      this.ledger.add(tenant, Cell.held, -1);
+      this.ledger.drop(tenant, Reason.fragment_orphan);
+      if (this.observer !== null) this.observer.expired?.(this.#held.tag, tenant);
+    }
+    fragments.remove(entry);
+  }
+}
+
+/** Bytes of slot that hold a datagram of an underlay with this MTU. */
+export function slotBytesFor(mtu: number): number {
+  return Math.max(2048, mtu + HEADROOM);
+}

@@ -1,0 +1,231 @@
+/**
+ * A policy: one generation of the config, compiled to immutable tables in shared memory.
+ *
+ * `PolicyData` is plain data that crosses threads by structured clone, the columns shared and not copied; `Policy`
+ * is the view a worker puts over it. Workers switch from one policy to the next between packets, whole.
+ * Rows are numbered: peers (hosts, then uplinks, then sites), subnets, records, routes, rules, mappings.
+ */
+import { Lpm, type LpmData } from './tables/lpm.js';
+import { WordMap, type WordMapData } from './tables/word-map.js';
+import type { GatewayRow, Timers } from './policy-rows.js';
+
+export const PeerKind = { host: 1, uplink: 2, site: 3 } as const;
+export const Encap = { nvgre: 0, vxlan: 1, gre: 2 } as const;
+export const RecordKind = { static: 1, l2only: 2, wildcard: 3, gateway: 4 } as const;
+export const Via = { subnet: 1, nat: 2, forward: 3, site: 4, record: 5, drop: 6 } as const;
+/** Stands for "none" in an index column. */
+export const NONE = 0xffffffff;
+/** Bytes of a GRE key in the header. */
+const KEY_LEN = 4;
+
+export interface PeerColumns {
+  readonly names: readonly string[];
+  readonly kind: Uint32Array;
+  readonly family: Uint32Array;
+  /** Four words a peer. */
+  readonly pa: Uint32Array;
+  readonly port: Uint32Array;
+  readonly encap: Uint32Array;
+  /** Largest inner IP packet, a GRE header without key assumed. */
+  readonly innerMtu: Uint32Array;
+  /** 1: NVGRE FlowID carries a flow hash; 0: it is zero. */
+  readonly flowHash: Uint32Array;
+  /** A site's tenant; 0 for hosts and uplinks. */
+  readonly tenant: Uint32Array;
+  readonly keyed: Uint32Array;
+  readonly key: Uint32Array;
+  readonly line: Uint32Array;
+}
+export interface SubnetColumns {
+  readonly names: readonly string[];
+  readonly vsid: Uint32Array;
+  readonly tenant: Uint32Array;
+  /** Record of the gateway's CA of each family, NONE without; and the wildcard record. */
+  readonly gateway4: Uint32Array;
+  readonly gateway6: Uint32Array;
+  readonly wildcard: Uint32Array;
+  readonly line: Uint32Array;
+}
+export interface RecordColumns {
+  readonly kind: Uint32Array;
+  readonly subnet: Uint32Array;
+  /** Four words a record; zero without a CA. */
+  readonly ca: Uint32Array;
+  readonly macHigh: Uint32Array;
+  readonly macLow: Uint32Array;
+  /** Host; NONE for the gateway's own CAs. */
+  readonly peer: Uint32Array;
+  readonly line: Uint32Array;
+}
+export interface RouteColumns {
+  readonly via: Uint32Array;
+  /** Subnet, site's peer or next hop's record, as `via` says. */
+  readonly target: Uint32Array;
+  readonly bits: Uint32Array;
+  readonly line: Uint32Array;
+}
+export interface RuleColumns {
+  readonly names: readonly string[];
+  /** 1 outbound, 0 inbound; 1 deny, 0 allow. */
+  readonly outbound: Uint32Array;
+  readonly deny: Uint32Array;
+  /** 256: any. */
+  readonly protocol: Uint32Array;
+  /** Four words each: prefix and mask, already masked. */
+  readonly local: Uint32Array;
+  readonly localMask: Uint32Array;
+  readonly remote: Uint32Array;
+  readonly remoteMask: Uint32Array;
+  /** Bounds, inclusive. 0..65535 with `ports` 0: also packets without ports. */
+  readonly ports: Uint32Array;
+  readonly localFrom: Uint32Array;
+  readonly localTo: Uint32Array;
+  readonly remoteFrom: Uint32Array;
+  readonly remoteTo: Uint32Array;
+  readonly line: Uint32Array;
+}
+export interface MappingColumns {
+  readonly tenant: Uint32Array;
+  readonly protocol: Uint32Array;
+  readonly external: Uint32Array;
+  readonly externalPort: Uint32Array;
+  readonly internal: Uint32Array;
+  readonly internalPort: Uint32Array;
+  readonly line: Uint32Array;
+}
+/** Indexed by tenant id; cell 0 is nobody. */
+export interface TenantColumns {
+  /** Empty where no tenant has the id. */
+  readonly names: readonly string[];
+  readonly line: Uint32Array;
+  readonly natUplink: Uint32Array;
+  readonly natKeyed: Uint32Array;
+  readonly natKey: Uint32Array;
+  readonly natLine: Uint32Array;
+  readonly forwardUplink: Uint32Array;
+  readonly forwardKeyed: Uint32Array;
+  readonly forwardKey: Uint32Array;
+  readonly forwardLine: Uint32Array;
+  /** Slice of `poolRanges`, in pairs (first address, count), and the sum of the counts. */
+  readonly poolFirst: Uint32Array;
+  readonly poolRanges: Uint32Array;
+  readonly poolTotal: Uint32Array;
+  /** Slices of the rules, in order of evaluation. */
+  readonly ruleFirst: Uint32Array;
+  readonly ruleCount: Uint32Array;
+  /** Any subnet's gateway record of each family, to speak from when no better is known; NONE without. */
+  readonly gateway4: Uint32Array;
+  readonly gateway6: Uint32Array;
+}
+
+export interface PolicyData {
+  readonly file: string;
+  readonly generation: number;
+  readonly gateway: GatewayRow;
+  readonly peers: PeerColumns;
+  readonly subnets: SubnetColumns;
+  readonly records: RecordColumns;
+  readonly routes: RouteColumns;
+  readonly rules: RuleColumns;
+  readonly mappings: MappingColumns;
+  readonly tenants: TenantColumns;
+  /** [pa, port] to host, uplink, or the first of the sites that share the PA. */
+  readonly senders: WordMapData;
+  /** [sender, keyed, key] of an uplink to tenant, of a site's PA to site. */
+  readonly greKeys: WordMapData;
+  /** [vsid] to subnet. */
+  readonly vsids: WordMapData;
+  /** [subnet, host] is there when the host may speak for the subnet. */
+  readonly speakers: WordMapData;
+  /** [tenant, ca] and [subnet, MAC] to record. */
+  readonly byCa: WordMapData;
+  readonly byMac: WordMapData;
+  /** Scope tenant to route, scope tenant to subnet, scope site's peer to 1, scope 0 to the tenant of a pool. */
+  readonly routing: LpmData;
+  readonly connected: LpmData;
+  readonly sitePrefixes: LpmData;
+  readonly pools: LpmData;
+  /** [tenant, protocol, internal, port] and [protocol, external, port] to mapping. */
+  readonly mappingsInside: WordMapData;
+  readonly mappingsOutside: WordMapData;
+}
+
+export class Policy {
+  readonly data: PolicyData;
+  readonly generation: number;
+  readonly timers: Timers;
+  readonly macHigh: number;
+  readonly macLow: number;
+  readonly peers: PeerColumns;
+  readonly subnets: SubnetColumns;
+  readonly records: RecordColumns;
+  readonly routes: RouteColumns;
+  readonly rules: RuleColumns;
+  readonly mappings: MappingColumns;
+  readonly tenants: TenantColumns;
+  readonly senders: WordMap;
+  readonly greKeys: WordMap;
+  readonly vsids: WordMap;
+  readonly speakers: WordMap;
+  readonly byCa: WordMap;
+  readonly byMac: WordMap;
+  readonly routing: Lpm;
+  readonly connected: Lpm;
+  readonly sitePrefixes: Lpm;
+  readonly pools: Lpm;
+  readonly mappingsInside: WordMap;
+  readonly mappingsOutside: WordMap;
+
+  constructor(data: PolicyData) {
+    this.data = data;
+    this.generation = data.generation;
+    this.timers = data.gateway.timers;
+    this.macHigh = data.gateway.macHigh;
+    this.macLow = data.gateway.macLow;
+    this.peers = data.peers;
+    this.subnets = data.subnets;
+    this.records = data.records;
+    this.routes = data.routes;
+    this.rules = data.rules;
+    this.mappings = data.mappings;
+    this.tenants = data.tenants;
+    this.senders = new WordMap(data.senders);
+    this.greKeys = new WordMap(data.greKeys);
+    this.vsids = new WordMap(data.vsids);
+    this.speakers = new WordMap(data.speakers);
+    this.byCa = new WordMap(data.byCa);
+    this.byMac = new WordMap(data.byMac);
+    this.routing = new Lpm(data.routing);
+    this.connected = new Lpm(data.connected);
+    this.sitePrefixes = new Lpm(data.sitePrefixes);
+    this.pools = new Lpm(data.pools);
+    this.mappingsInside = new WordMap(data.mappingsInside);
+    this.mappingsOutside = new WordMap(data.mappingsOutside);
+  }
+
+  /** The sender at this PA, or -1. A PA that was given with a port counts only from that port. */
+  findSender(a: number, b: number, c: number, d: number, port: number): number {
+    const exact = this.senders.find(a, b, c, d, port);
+    return exact >= 0 || port === 0 ? exact : this.senders.find(a, b, c, d, 0);
+  }
+
+  /** The record of a tenant's CA, or -1. */
+  findRecord(tenant: number, a: number, b: number, c: number, d: number): number {
+    return this.byCa.find(tenant, a, b, c, d);
+  }
+
+  /** The record of a MAC in a subnet, or -1. */
+  findMac(subnet: number, high: number, low: number): number {
+    return this.byMac.find(subnet, high, low, 0, 0);
+  }
+
+  /** Largest inner IP packet that fits the tunnel to `peer`, in bytes. */
+  innerMtu(peer: number, keyed: boolean): number {
+    return this.peers.innerMtu[peer] - (keyed ? KEY_LEN : 0);
+  }
+
+  /** The tenant whose NAT pool holds this IPv4 address, or -1. */
+  findPoolOwner(address: number): number {
+    return this.pools.find(0, 0, 0, 0xffff, address);
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * Every way a packet can be dropped, declared once. A key is the metric label, the word in a trace, the row of
+ * DROPS.md and the name in tests, so one search finds everything.
+ */
+import { FAULTS, numbered, type ReasonRow } from '../codecs/faults.js';
+
+export const REASONS = {
+  ...FAULTS, // first, so that a codec's fault and its drop reason are the same number
+
+  // what arrived, before any tenant is known
+  not_a_tunnel:     { severity: 'unsupported', help: 'Neither GRE-in-UDP, VXLAN nor GRE: not for this gateway', source: 'design: the wire' },
+  not_for_gateway:  { severity: 'policy',      help: 'Outer destination is no listen address of the gateway', source: 'config gateway.listen' },
+  outer_fragment:   { severity: 'unsupported', help: 'Outer datagram is an IP fragment', source: 'RFC 7637 §4, RFC 7348 §4.3' },
+  outer_checksum:   { severity: 'malformed',   help: 'Outer UDP checksum is wrong', source: 'RFC 8086 §5.1' },
+  pa_unknown:       { severity: 'policy',      help: 'Sender is no host, uplink or site', source: 'config hosts[].pa, uplinks[].pa, tenants[].sites[].pa' },
+  wrong_side:       { severity: 'policy',      help: 'Host traffic on the uplink address, or uplink traffic on the host address', source: 'config gateway.uplinkListen' },
+  encap_mismatch:   { severity: 'policy',      help: 'Sender is configured for the other encapsulation', source: 'config hosts[].encap' },
+  gre_protocol:     { severity: 'unsupported', help: 'GRE payload is neither IPv4 nor IPv6', source: 'RFC 2784 §2.4' },
+  pool_unknown:     { severity: 'policy',      help: 'No key, and the destination is in no NAT pool', source: 'config nat.pool, forward.key' },
+  gre_key_unknown:  { severity: 'policy',      help: 'No tenant or site has this GRE key at this sender', source: 'config forward.key, nat.key, sites[].key' },
+
+  // whose it is: the isolation guarantee
+  vsid_unknown:     { severity: 'policy', help: 'No tenant owns this VSID', source: 'config subnets[].vsid' },
+  host_not_allowed: { severity: 'policy', help: 'Sender may not speak for this VSID', source: 'config subnets[].hosts' },
+  spoofed_source:   { severity: 'policy', help: 'Inner source has no lookup record at this sender', source: 'config records[]' },
+  site_source:      { severity: 'policy', help: "Inner source lies outside the site's prefixes", source: 'config sites[].prefixes' },
+  outside_source:   { severity: 'policy', help: "Packet from outside claims a source within the tenant's own subnets", source: 'RFC 2827; config subnets[].prefix' },
+
+  // frames
+  ethertype_unsupported: { severity: 'unsupported', help: 'Inner frame is neither IPv4, IPv6 nor ARP', source: 'HNV: other frames are not carried' },
+  frame_multicast:       { severity: 'unsupported', help: 'Broadcast and multicast are not carried (DHCP included)', source: 'README: what does not work yet' },
+  mac_unknown:           { severity: 'policy',      help: 'No lookup record has this destination MAC in the VSID', source: 'config records[].mac' },
+  nd_router:             { severity: 'policy',      help: 'Router advertisement or redirect from a tenant host', source: 'RFC 6105 §1' },
+  neighbor_unanswered:   { severity: 'policy',      help: 'ARP or ND for an address no other host of the VSID holds', source: 'RFC 826, RFC 4861 §7.2.3' },
+
+  // fragments of inner packets
+  fragment_tiny:    { severity: 'malformed', help: 'First fragment ends within the transport header, or a TCP fragment at offset 8', source: 'RFC 1858 §3, RFC 3128' },
+  fragment_overlap: { severity: 'malformed', help: 'Fragment overlaps the first one or repeats it differently', source: 'RFC 5722, RFC 1858 §4' },
+  fragment_orphan:  { severity: 'malformed', help: 'First fragment did not come in time', source: 'RFC 6146 §3.5.1; config timers.fragmentHold' },
+  fragment_table:   { severity: 'capacity',  help: 'Too many fragmented datagrams at once', source: 'config limits.fragments' },
+  fragment_hold:    { severity: 'capacity',  help: 'No slot to hold a fragment that came before its first', source: 'config limits.heldFragments' },
+
+  // where it goes
+  acl_denied:         { severity: 'policy',      help: 'An ACL entry denies it', source: 'config acls[]' },
+  no_route:           { severity: 'policy',      help: 'Tenant has no route to the destination', source: 'config routes[]' },
+  route_drop:         { severity: 'policy',      help: 'Route says drop', source: 'config routes[].via' },
+  no_record:          { severity: 'policy',      help: 'Destination is in a subnet but has no lookup record', source: 'config records[]' },
+  transit:            { severity: 'policy',      help: 'From outside to outside: a gateway joins them only to subnets', source: 'design: packet walks' },
+  ttl_expired:        { severity: 'policy',      help: 'TTL or hop limit reached zero here', source: 'RFC 1812 §5.3.1, RFC 8200 §3' },
+  too_big:            { severity: 'policy',      help: 'Larger than the tunnel MTU and must not be fragmented', source: 'RFC 1191 §4, RFC 8201 §3' },
+  gateway_no_service: { severity: 'policy',      help: 'Sent to the gateway itself, which answers only echo, ARP and ND', source: 'RFC 1122 §3.2.2.1' },
+
+  // NAT
+  nat_ipv6:           { severity: 'unsupported', help: 'NAT is IPv4 only', source: 'design: packet walks' },
+  nat_protocol:       { severity: 'unsupported', help: 'NAT carries TCP, UDP and ICMP echo only', source: 'RFC 4787 §3' },
+  nat_icmp:           { severity: 'unsupported', help: 'ICMP type that NAT does not carry in this direction', source: 'RFC 5508 §7' },
+  nat_icmp_fragment:  { severity: 'unsupported', help: 'ICMP error in fragments: what it quotes cannot be checked', source: 'RFC 5508 §4' },
+  nat_icmp_quote:     { severity: 'malformed',   help: 'ICMP error whose quoted packet cannot be read', source: 'RFC 5508 §4.2 REQ-3' },
+  nat_no_binding:     { severity: 'policy',      help: 'No binding or mapping for this external address and port', source: 'RFC 4787 §5' },
+  nat_no_session:     { severity: 'policy',      help: 'ICMP error about a session that does not exist', source: 'RFC 5508 §4.2 REQ-4' },
+  nat_tcp_not_syn:    { severity: 'policy',      help: 'TCP segment without a session, and no SYN that could open one', source: 'RFC 7857 §2' },
+  nat_wrong_uplink:   { severity: 'policy',      help: "Packet for a pool address from another uplink or key than the tenant's", source: 'config nat.uplink, nat.key' },
+  nat_ports_spent:    { severity: 'capacity',    help: 'External address has no free port', source: 'config nat.pool; RFC 6888 §4 REQ-11' },
+  nat_bindings_spent: { severity: 'capacity',    help: 'Binding table is full', source: 'config limits.bindings' },
+  nat_sessions_spent: { severity: 'capacity',    help: 'Session table is full', source: 'config limits.sessions' },
+} as const satisfies Record<string, ReasonRow>;
+
+export type ReasonName = keyof typeof REASONS;
+export const Reason = numbered(REASONS);
+
+/** Name by number; cell 0 is the packet that lived. */
+export const REASON_NAMES: readonly string[] = ['none', ...Object.keys(REASONS)];
+export const REASON_COUNT = REASON_NAMES.length;
+
+/** The declaration of reason `code`; undefined for 0. */
+export function reasonRow(code: number): ReasonRow | undefined {
+  return (REASONS as Record<string, ReasonRow>)[REASON_NAMES[code] ?? ''];
+}
+
+/** The text of DROPS.md; a test holds the file to it. */
+export function renderDrops(): string {
+  const rows = Object.entries<ReasonRow>(REASONS).map(([key, r]) => `| \`${key}\` | ${r.severity} | ${r.help} | ${r.source} |\n`);
+  return '# Drop reasons\n\nGenerated from `reasons.ts`; a dropped packet has exactly one.\n\n'
+    + '| reason | severity | meaning | source |\n| --- | --- | --- | --- |\n' + rows.join('');
+}

@@ -1,0 +1,62 @@
+/**
+ * fragments: give a later fragment the ports of its first, so that all fragments of a datagram go the same way.
+ *   needs   tenant, addresses, fragment
+ *   leaves  ports and ICMP type of later fragments; `releases` when this one sets others free
+ *   drops   fragment_overlap, fragment_table, fragment_hold; holds what came before its first
+ */
+import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { Fate, seconds, type Context } from '../context.js';
+import { Fragment, type Packet } from '../packet.js';
+import { Reason } from '../reasons.js';
+
+/** Datagrams of different tenants and directions never meet: tenant, family, protocol and kind of sender. */
+function scopeOf(p: Packet, c: Context): number {
+  return (p.tenant << 11 | p.protocol << 3 | c.policy.peers.kind[p.peer] << 1 | (p.family === 6 ? 1 : 0)) >>> 0;
+}
+
+/** The tenant in a scope. */
+export function tenantOfScope(scope: number): number {
+  return scope >>> 11;
+}
+
+export function fragments(p: Packet, c: Context): number {
+  if (p.fragment === Fragment.none) return Fate.next;
+  const table = c.fragments;
+  const { timers } = c.policy;
+  const now = seconds(p);
+  const scope = scopeOf(p, c);
+  let entry = table.find(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId);
+
+  if (p.fragment === Fragment.first) {
+    if (entry < 0) entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragment);
+    if (entry < 0) return Reason.fragment_table;
+    // A second first fragment begins a new datagram under an old number: its ports count from here on.
+    const ports = p.hasPorts ? p.sport << 16 | p.dport : p.sport << 16 | p.icmpType & 0xffff;
+    table.know(entry, ports >>> 0, p.end - p.l4, now + timers.fragment);
+    p.releases = entry;
+    return Fate.next;
+  }
+
+  if (entry >= 0 && table.isKnown(entry)) {
+    if (p.fragmentOffset < table.firstEnd(entry)) return Reason.fragment_overlap;
+    borrowPorts(p, table.ports(entry));
+    return Fate.next;
+  }
+  if (p.resumed) return Reason.fragment_orphan; // its first was dropped before it could be known
+  if (entry < 0) {
+    entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragmentHold);
+    if (entry < 0) return Reason.fragment_table;
+  }
+  return table.hold(entry, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer) ? Fate.held : Reason.fragment_hold;
+}
+
+function borrowPorts(p: Packet, ports: number): void {
+  p.sport = ports >>> 16;
+  p.dport = ports & 0xffff;
+  if (p.protocol === IpProtocol.tcp || p.protocol === IpProtocol.udp) {
+    p.hasPorts = true;
+  } else if (p.protocol === IpProtocol.icmp || p.protocol === IpProtocol.icmpv6) {
+    p.icmpType = p.dport;
+    p.dport = p.sport;
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * rewrite: change the bytes, now that everything is decided. Checksums are patched, never recomputed, so that what
+ * came broken leaves broken (RFC 1624, RFC 4787 §8); only an ICMP error that was verified is summed anew.
+ *   needs   rewrites and what they name
+ *   leaves  the inner packet as it will be sent
+ */
+import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { fillIcmpChecksum, setIcmpId } from '../../codecs/icmp.js';
+import { ipv4Dst, ipv4HeaderLen, ipv4Protocol, ipv4Src, ipv4Ttl, setIpv4Dst, setIpv4Src, setIpv4Ttl } from '../../codecs/ipv4.js';
+import { ipv6HopLimit, setIpv6HopLimit } from '../../codecs/ipv6.js';
+import { TCP_CHECKSUM, clampMss, patchTcp32, setTcpDstPort, setTcpSrcPort } from '../../codecs/tcp.js';
+import { putU16 } from '../../codecs/bytes.js';
+import { patchUdp32, setUdpDstPort, setUdpSrcPort } from '../../codecs/udp.js';
+import { Fate, type Context } from '../context.js';
+import { Fragment, Rewrite, type Packet } from '../packet.js';
+
+export function rewrite(p: Packet, c: Context): number {
+  const { mem, l3, l4, rewrites } = p;
+  if ((rewrites & Rewrite.ttl) !== 0) {
+    if (p.family === 4) setIpv4Ttl(mem, l3, ipv4Ttl(mem, l3) - 1);
+    else setIpv6HopLimit(mem, l3, ipv6HopLimit(mem, l3) - 1);
+  }
+  if ((rewrites & Rewrite.mss) !== 0) clampMss(mem, l4, p.mss);
+  if (p.quoteAt >= 0) {
+    rewriteError(p, c);
+  } else if ((rewrites & Rewrite.natOut) !== 0) {
+    setSource(mem, l3, p.end, p.natAddress, p.natPort, p.fragment !== Fragment.later);
+  } else if ((rewrites & Rewrite.natIn) !== 0) {
+    setDestination(mem, l3, p.end, p.dst3, p.dport, p.fragment !== Fragment.later);
+  }
+  return Fate.next;
+}
+
+/** An ICMP error: its own address outside, and the quoted packet the other way round. */
+function rewriteError(p: Packet, c: Context): void {
+  const { mem, l3, l4, end, quoteAt } = p;
+  if ((p.rewrites & Rewrite.natIn) !== 0) {
+    setSource(mem, quoteAt, end, c.nat.inside(p.binding), c.nat.insidePort(p.binding), true);
+    setIpv4Dst(mem, l3, p.dst3);
+  } else {
+    setDestination(mem, quoteAt, end, p.natAddress, p.natPort, true);
+    setIpv4Src(mem, l3, p.natAddress);
+  }
+  fillIcmpChecksum(mem, l4, end);
+}
+
+/** Source address and port of the IPv4 packet at `ip`, which may be a quote cut off anywhere behind 8 transport bytes. */
+function setSource(mem: Uint8Array, ip: number, end: number, address: number, port: number, hasTransport: boolean): void {
+  const was = ipv4Src(mem, ip);
+  const transport = ip + ipv4HeaderLen(mem, ip);
+  setIpv4Src(mem, ip, address);
+  if (!hasTransport) return;
+  switch (ipv4Protocol(mem, ip)) {
+    case IpProtocol.tcp:
+      if (transport + TCP_CHECKSUM + 2 > end) return putU16(mem, transport, port);
+      patchTcp32(mem, transport, was, address);
+      return setTcpSrcPort(mem, transport, port);
+    case IpProtocol.udp:
+      patchUdp32(mem, transport, was, address);
+      return setUdpSrcPort(mem, transport, port);
+    case IpProtocol.icmp:
+      return setIcmpId(mem, transport, port);
+  }
+}
+
+/** As `setSource`, for the destination. */
+function setDestination(mem: Uint8Array, ip: number, end: number, address: number, port: number, hasTransport: boolean): void {
+  const was = ipv4Dst(mem, ip);
+  const transport = ip + ipv4HeaderLen(mem, ip);
+  setIpv4Dst(mem, ip, address);
+  if (!hasTransport) return;
+  switch (ipv4Protocol(mem, ip)) {
+    case IpProtocol.tcp:
+      if (transport + TCP_CHECKSUM + 2 > end) return putU16(mem, transport + 2, port);
+      patchTcp32(mem, transport, was, address);
+      return setTcpDstPort(mem, transport, port);
+    case IpProtocol.udp:
+      patchUdp32(mem, transport, was, address);
+      return setUdpDstPort(mem, transport, port);
+    case IpProtocol.icmp:
+      return setIcmpId(mem, transport, port);
+  }
+}

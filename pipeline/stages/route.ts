@@ -1,0 +1,84 @@
+/**
+ * route: where to? A frame for another MAC of the VSID is bridged, all others are routed by the tenant's own table.
+ *   needs   tenant, addresses; from a host also the frame
+ *   leaves  route, record, toPeer, toKey; the next walk
+ *   drops   mac_unknown, no_route, no_record, route_drop, transit, nat_ipv6
+ */
+import { Fate, type Context } from '../context.js';
+import { Walk, type Packet } from '../packet.js';
+import { NONE, RecordKind, Via } from '../policy.js';
+import { Reason } from '../reasons.js';
+import { isForGateway, passOn } from './neighbor.js';
+
+/** From a host. */
+export function route(p: Packet, c: Context): number {
+  if (!isForGateway(p, c)) return passOn(p, c);
+  const { policy } = c;
+  const { tenants, routes, peers } = policy;
+  const own = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  if (own >= 0 && policy.records.kind[own] === RecordKind.gateway) {
+    p.record = own;
+    p.next = Walk.toGateway;
+    return Fate.next;
+  }
+  p.route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  if (p.route < 0) return Reason.no_route;
+  const target = routes.target[p.route];
+  switch (routes.via[p.route]) {
+    case Via.subnet:
+    case Via.record:
+      p.next = Walk.toSubnet;
+      return deliver(p, c);
+    case Via.nat:
+      if (p.family !== 4) return Reason.nat_ipv6;
+      p.toPeer = tenants.natUplink[p.tenant];
+      p.toKey = tenants.natKeyed[p.tenant] === 1 ? tenants.natKey[p.tenant] : -1;
+      p.next = Walk.toNat;
+      return Fate.next;
+    case Via.forward:
+      p.toPeer = tenants.forwardUplink[p.tenant];
+      p.toKey = tenants.forwardKeyed[p.tenant] === 1 ? tenants.forwardKey[p.tenant] : -1;
+      p.next = Walk.toTunnel;
+      return Fate.next;
+    case Via.site:
+      p.toPeer = target;
+      p.toKey = peers.keyed[target] === 1 ? peers.key[target] : -1;
+      p.next = Walk.toTunnel;
+      return Fate.next;
+    default:
+      return Reason.route_drop;
+  }
+}
+
+/** From an uplink or a site: only into the tenant's subnets, or to the gateway itself. */
+export function routeInside(p: Packet, c: Context): number {
+  const { policy } = c;
+  const own = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  if (own >= 0 && policy.records.kind[own] === RecordKind.gateway) {
+    p.record = own;
+    p.next = Walk.toGateway;
+    return Fate.next;
+  }
+  p.next = Walk.toSubnet;
+  return deliver(p, c);
+}
+
+/** The host to deliver to, as the tenant's route says: by the CA's own record or the subnet's wildcard, or by the next hop's. */
+export function deliver(p: Packet, c: Context): number {
+  const { policy } = c;
+  const { records, routes, subnets } = policy;
+  if (p.route < 0) p.route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  if (p.route < 0) return Reason.no_route;
+  const target = routes.target[p.route];
+  let record = target;
+  if (routes.via[p.route] === Via.subnet) {
+    record = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+    if (record < 0) record = subnets.wildcard[target];
+    if (record === NONE || records.peer[record] === NONE) return Reason.no_record;
+  } else if (routes.via[p.route] !== Via.record) {
+    return routes.via[p.route] === Via.drop ? Reason.route_drop : Reason.transit;
+  }
+  p.record = record;
+  p.toPeer = records.peer[record];
+  return Fate.next;
+}

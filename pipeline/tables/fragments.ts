@@ -1,0 +1,196 @@
+/**
+ * Which ports belong to a fragmented datagram, and the fragments that came before anybody knew.
+ *
+ * Only the first fragment names the ports, so it is remembered for `timers.fragment` seconds, and later ones borrow
+ * them: every fragment then takes the same verdict and the same way. One that comes too early waits in a slot, whole
+ * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory.
+ *
+ *   entry, 16 words: next scope src×4 dst×4 id flags ports firstEnd expires held
+ *   slot,   8 words: next length tag carrier side peer startOffset arrived   and its bytes
+ */
+import { hashWords } from './word-map.js';
+
+const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_FIRST_END = 13, E_EXPIRES = 14, E_HELD = 15;
+const ENTRY_WORDS = 16;
+const SLOT_WORDS = 8;
+const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5;
+const USED = 1, KNOWN = 2;
+const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3;
+const HEADER_WORDS = 8;
+
+export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number }
+
+function layout(sizes: FragmentSizes) {
+  const buckets = 2 ** Math.ceil(Math.log2(Math.max(2, sizes.datagrams)));
+  const heads = HEADER_WORDS;
+  const entries = heads + buckets;
+  const slots = entries + sizes.datagrams * ENTRY_WORDS;
+  const bytes = (slots + sizes.slots * SLOT_WORDS) * 4;
+  return { buckets, heads, entries, slots, bytes, total: bytes + sizes.slots * sizes.slotBytes };
+}
+
+export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedArrayBuffer {
+  const at = layout(sizes);
+  const memory = new SharedArrayBuffer(Math.ceil(at.total / 4) * 4);
+  const w = new Uint32Array(memory, 0, at.bytes / 4);
+  w[H_SEED] = seed;
+  w[H_FREE_ENTRY] = sizes.datagrams > 0 ? 1 : 0;
+  for (let i = 0; i < sizes.datagrams; i++) w[at.entries + i * ENTRY_WORDS + E_NEXT] = i + 1 < sizes.datagrams ? i + 2 : 0;
+  w[H_FREE_SLOT] = sizes.slots > 0 ? 1 : 0;
+  for (let i = 0; i < sizes.slots; i++) w[at.slots + i * SLOT_WORDS + S_NEXT] = i + 1 < sizes.slots ? i + 2 : 0;
+  return memory;
+}
+
+/** How a held datagram came, given back on release. */
+export interface Held { at: number; end: number; tag: number; carrier: number; side: number; peer: number }
+
+export class FragmentTable {
+  readonly sizes: FragmentSizes;
+  /** Bytes of the slots; a `Held` says where. */
+  readonly bytes: Uint8Array;
+  readonly #w: Uint32Array;
+  readonly #seed: number;
+  readonly #heads: number;
+  readonly #mask: number;
+  readonly #entries: number;
+  readonly #slots: number;
+  #hand = 0;
+
+  constructor(memory: SharedArrayBuffer, sizes: FragmentSizes) {
+    const at = layout(sizes);
+    this.sizes = sizes;
+    this.#w = new Uint32Array(memory, 0, at.bytes / 4);
+    this.bytes = new Uint8Array(memory, at.bytes, sizes.slots * sizes.slotBytes);
+    this.#seed = this.#w[H_SEED];
+    this.#heads = at.heads;
+    this.#mask = at.buckets - 1;
+    this.#entries = at.entries;
+    this.#slots = at.slots;
+  }
+
+  get count(): number { return this.#w[H_ENTRIES]; }
+
+  /** The entry of a datagram, or -1. `scope` keeps tenants and directions apart; `id` is the IP identification. */
+  find(scope: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number): number {
+    const w = this.#w;
+    for (let link = w[this.#bucket(scope, s3, s2 ^ s0 ^ s1, d3 ^ d2 ^ d1 ^ d0, id)]; link !== 0;) {
+      const at = this.#entries + (link - 1) * ENTRY_WORDS;
+      if (w[at + E_ID] === id && w[at + E_SCOPE] === scope && w[at + E_SRC + 3] === s3 && w[at + E_DST + 3] === d3
+        && w[at + E_SRC] === s0 && w[at + E_SRC + 1] === s1 && w[at + E_SRC + 2] === s2
+        && w[at + E_DST] === d0 && w[at + E_DST + 1] === d1 && w[at + E_DST + 2] === d2) return link - 1;
+      link = w[at + E_NEXT];
+    }
+    return -1;
+  }
+
+  /** A new entry whose first fragment is not yet known, or -1 when the table is full. */
+  add(scope: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number, expires: number): number {
+    const w = this.#w;
+    const link = w[H_FREE_ENTRY];
+    if (link === 0) return -1;
+    const at = this.#entries + (link - 1) * ENTRY_WORDS;
+    w[H_FREE_ENTRY] = w[at + E_NEXT];
+    const bucket = this.#bucket(scope, s3, s2 ^ s0 ^ s1, d3 ^ d2 ^ d1 ^ d0, id);
+    w[at + E_NEXT] = w[bucket];
+    w[at + E_SCOPE] = scope;
+    w[at + E_SRC] = s0; w[at + E_SRC + 1] = s1; w[at + E_SRC + 2] = s2; w[at + E_SRC + 3] = s3;
+    w[at + E_DST] = d0; w[at + E_DST + 1] = d1; w[at + E_DST + 2] = d2; w[at + E_DST + 3] = d3;
+    w[at + E_ID] = id;
+    w[at + E_FLAGS] = USED;
+    w[at + E_EXPIRES] = expires;
+    w[at + E_HELD] = 0;
+    w[bucket] = link;
+    w[H_ENTRIES]++;
+    return link - 1;
+  }
+
+  isKnown(entry: number): boolean { return (this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] & KNOWN) !== 0; }
+  /** Source port, or ICMP id, in the upper half; destination port in the lower. */
+  ports(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_PORTS]; }
+  /** Bytes of payload that the first fragment holds: where the second may begin. */
+  firstEnd(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FIRST_END]; }
+  expires(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_EXPIRES]; }
+
+  /** The first fragment came. */
+  know(entry: number, ports: number, firstEnd: number, expires: number): void {
+    const at = this.#entries + entry * ENTRY_WORDS;
+    this.#w[at + E_PORTS] = ports;
+    this.#w[at + E_FIRST_END] = firstEnd;
+    this.#w[at + E_EXPIRES] = expires;
+    this.#w[at + E_FLAGS] |= KNOWN;
+  }
+
+  /** Keep a whole datagram until its first fragment comes. False when there is no slot, or it is too long for one. */
+  hold(entry: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
+    const w = this.#w;
+    const link = w[H_FREE_SLOT];
+    if (link === 0 || end - at > this.sizes.slotBytes) return false;
+    const slot = this.#slots + (link - 1) * SLOT_WORDS;
+    w[H_FREE_SLOT] = w[slot + S_NEXT];
+    this.bytes.set(mem.subarray(at, end), (link - 1) * this.sizes.slotBytes);
+    w[slot + S_LENGTH] = end - at;
+    w[slot + S_TAG] = tag;
+    w[slot + S_CARRIER] = carrier;
+    w[slot + S_SIDE] = side;
+    w[slot + S_PEER] = peer;
+    w[slot + S_NEXT] = 0;
+    let tail = this.#entries + entry * ENTRY_WORDS + E_HELD; // oldest first
+    while (w[tail] !== 0) tail = this.#slots + (w[tail] - 1) * SLOT_WORDS + S_NEXT;
+    w[tail] = link;
+    return true;
+  }
+
+  /**
+   * Take the oldest datagram held for `entry` out of its slot; false when there is none. Its bytes stay valid until
+   * the next `hold`.
+   */
+  release(entry: number, out: Held): boolean {
+    const w = this.#w;
+    const held = this.#entries + entry * ENTRY_WORDS + E_HELD;
+    const link = w[held];
+    if (link === 0) return false;
+    const slot = this.#slots + (link - 1) * SLOT_WORDS;
+    w[held] = w[slot + S_NEXT];
+    out.at = (link - 1) * this.sizes.slotBytes;
+    out.end = out.at + w[slot + S_LENGTH];
+    out.tag = w[slot + S_TAG];
+    out.carrier = w[slot + S_CARRIER];
+    out.side = w[slot + S_SIDE];
+    out.peer = w[slot + S_PEER];
+    w[slot + S_NEXT] = w[H_FREE_SLOT];
+    w[H_FREE_SLOT] = link;
+    return true;
+  }
+
+  /** Next entry, among the next `budget`, whose time is up; -1 for none. The caller releases what it holds, then removes it. */
+  expired(now: number, budget: number): number {
+    const n = this.sizes.datagrams;
+    for (let i = Math.min(budget, n); i > 0; i--) {
+      const entry = this.#hand;
+      this.#hand = entry + 1 === n ? 0 : entry + 1;
+      const at = this.#entries + entry * ENTRY_WORDS;
+      if (this.#w[at + E_FLAGS] !== 0 && this.#w[at + E_EXPIRES] <= now) return entry;
+    }
+    return -1;
+  }
+
+  /** Whose it is, for the ledger: the scope given to `add`. */
+  scope(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_SCOPE]; }
+
+  remove(entry: number): void {
+    const w = this.#w;
+    const at = this.#entries + entry * ENTRY_WORDS;
+    let from = this.#bucket(w[at + E_SCOPE], w[at + E_SRC + 3], w[at + E_SRC + 2] ^ w[at + E_SRC] ^ w[at + E_SRC + 1],
+      w[at + E_DST + 3] ^ w[at + E_DST + 2] ^ w[at + E_DST + 1] ^ w[at + E_DST], w[at + E_ID]);
+    while (w[from] !== entry + 1) from = this.#entries + (w[from] - 1) * ENTRY_WORDS + E_NEXT;
+    w[from] = w[at + E_NEXT];
+    w[at + E_FLAGS] = 0;
+    w[at + E_NEXT] = w[H_FREE_ENTRY];
+    w[H_FREE_ENTRY] = entry + 1;
+    w[H_ENTRIES]--;
+  }
+
+  #bucket(scope: number, s: number, s2: number, d: number, id: number): number {
+    return this.#heads + (hashWords(this.#seed, scope, s, s2, d, id) & this.#mask);
+  }
+}

@@ -1,0 +1,90 @@
+/**
+ * A gateway in a box: the real pipeline under the real config reader, with the wire, the clock and the dice in the
+ * test's hands. Every test that uses it can ask whether the ledger balances, and should.
+ */
+import { compileConfig, stateSizes, TenantIds } from '../../daemon/tables.js';
+import { readConfig } from '../../config/index.js';
+import { Gateway, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
+import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
+import { Carrier, Side } from '../../pipeline/packet.js';
+import { REASON_NAMES } from '../../pipeline/reasons.js';
+import { seededRandom } from '../../pipeline/random.js';
+import { words } from './frames.js';
+
+/** A datagram that left: to whom, and its bytes. */
+export interface Sent { peer: string; bytes: Uint8Array }
+
+const FATES: Record<string, string> = { '-1': 'consumed', '-2': 'held', '-3': 'forwarded' };
+
+export class Lab {
+  readonly state: SharedState;
+  readonly gateway: Gateway;
+  readonly sent: Sent[] = [];
+  /** Milliseconds since the epoch; tests move it. */
+  now = 1_700_000_000_000;
+  readonly #ids: TenantIds;
+  #generation = 1;
+
+  /** `config` is the text of a config file, or an object to be written as one. */
+  constructor(config: string | object, seed = 1) {
+    const valid = mustRead(config);
+    this.#ids = new TenantIds(valid.gateway.limits.tenants);
+    this.state = makeSharedState(stateSizes(valid), 1, seed);
+    this.gateway = new Gateway({
+      state: this.state, worker: 0, policy: compileConfig(valid, this.#ids, this.#generation, seed), random: seededRandom(seed),
+      outlet: {
+        send: (mem, at, end, peer) => {
+          this.sent.push({ peer: this.gateway.context.policy.peers.names[peer], bytes: mem.slice(at, end) });
+          return false;
+        },
+      },
+    });
+  }
+
+  /** A datagram from `pa` ("192.0.2.11" or "192.0.2.11:4711"); returns the fate, or the drop reason, in its word. */
+  receive(pa: string, datagram: Uint8Array, carrier: 'gre' | 'vxlan' = 'gre', side: number = Side.both): string {
+    const [, address, port] = /^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(pa.includes(':') && !pa.includes('.') && !pa.startsWith('[') ? `[${pa}]` : pa) ?? [];
+    const peer = this.gateway.context.policy.findSender(...words(address), Number(port ?? 50000));
+    const room = new Uint8Array(datagram); // the pipeline may write into what it is given
+    const verdict = this.gateway.receive(room, 0, 0, room.length, peer, Carrier[carrier], side, this.now);
+    return FATES[String(verdict)] ?? REASON_NAMES[verdict];
+  }
+
+  /** Take what was sent since the last call. */
+  take(): Sent[] {
+    return this.sent.splice(0);
+  }
+
+  /** Let time pass, and timers run. */
+  wait(seconds: number): void {
+    this.now += seconds * 1000;
+    this.gateway.tick(this.now);
+  }
+
+  reload(config: string | object): number {
+    return this.gateway.adopt(compileConfig(mustRead(config), this.#ids, ++this.#generation, 1));
+  }
+
+  /** Totals of one tenant, of `-`, or of all. */
+  totals(tenant?: string): LedgerTotals {
+    if (tenant === undefined) return totals([this.gateway.ledger]);
+    const rows = tenant === '-' ? [0] : [...this.#ids.entries()].filter(([, name]) => name === tenant).map(([id]) => id);
+    return totals([this.gateway.ledger], rows);
+  }
+
+  /** Everything that does not add up, per tenant and in total; a test wants []. */
+  imbalances(): string[] {
+    const all = this.totals();
+    const found = imbalances(all);
+    if (all.packets.in !== this.gateway.received) found.push(`received ${this.gateway.received} but in is ${all.packets.in}`);
+    for (const [, name] of [[0, '-'] as const, ...this.#ids.entries()]) found.push(...imbalances(this.totals(name)).map(what => `${name}: ${what}`));
+    return found;
+  }
+}
+
+function mustRead(config: string | object) {
+  const text = typeof config === 'string' ? config : JSON.stringify(config);
+  const read = readConfig(text, 'lab.jsonc');
+  if (read.config === undefined) throw new Error(read.problems.map(p => `${p.line}:${p.column} ${p.path}: ${p.message}`).join('\n'));
+  return read.config;
+}
