@@ -5,7 +5,7 @@
  */
 
 /** malformed: the bytes contradict themselves; unsupported: legal, but not here; policy: we choose to; capacity: no room. */
-export type Severity = 'malformed' | 'unsupported' | 'policy' | 'capacity';
+export type Severity = 'malformed' | 'unsupported' | 'policy' | 'capacity' | 'internal';
 export type ReasonRow = { readonly severity: Severity; readonly help: string; readonly source: string };
 
 export const FAULTS = {

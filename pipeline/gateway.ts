@@ -56,6 +56,8 @@ export class Gateway {
   /** Datagrams handed to `receive`, counted here alone: what all the ledger's `in` must add up to. */
   received = 0;
   observer: Observer | null = null;
+  /** Told of every exception in the pipeline, which costs one packet and never the worker. */
+  onFault: (error: unknown) => void = () => {};
   readonly #p = new Packet();
   readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
   #sweptAt = -Infinity;
@@ -107,7 +109,7 @@ export class Gateway {
     p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;
     this.received++;
     const bytes = end - at;
-    const verdict = this.#run(p);
+    const verdict = this.#guarded(p);
     this.#settle(p, verdict, bytes);
     if (p.releases >= 0) this.#release(p.releases, now);
     return verdict;
@@ -131,6 +133,15 @@ export class Gateway {
       this.#sweptAt = now;
     }
     this.#expireFragments(Math.floor(now / 1000), FRAGMENTS_PER_TICK);
+  }
+
+  #guarded(p: Packet): number {
+    try {
+      return this.#run(p);
+    } catch (error) {
+      this.onFault(error);
+      return Reason.internal_error;
+    }
   }
 
   #run(p: Packet): number {
@@ -182,7 +193,7 @@ export class Gateway {
       p.mem = mem; p.start = 0; p.at = 0; p.end = mem.length;
       p.peer = held.peer; p.carrier = held.carrier; p.side = held.side; p.now = now; p.tag = held.tag;
       p.resumed = true;
-      this.#settle(p, this.#run(p), 0);
+      this.#settle(p, this.#guarded(p), 0);
     }
   }
 

@@ -63,6 +63,8 @@ export const REASONS = {
   nat_ports_spent:    { severity: 'capacity',    help: 'External address has no free port', source: 'config nat.pool; RFC 6888 §4 REQ-11' },
   nat_bindings_spent: { severity: 'capacity',    help: 'Binding table is full', source: 'config limits.bindings' },
   nat_sessions_spent: { severity: 'capacity',    help: 'Session table is full', source: 'config limits.sessions' },
+
+  internal_error: { severity: 'internal', help: 'A fault in this program; the log has it. Please report it', source: '-' },
 } as const satisfies Record<string, ReasonRow>;
 
 export type ReasonName = keyof typeof REASONS;
