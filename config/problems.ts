@@ -22,13 +22,14 @@ export interface Reporter {
   suggest(word: string, names: Iterable<string>, otherwise: string): string;
 }
 
-/** Beyond this many problems nobody reads suggestions, and each costs a look at every name. */
+/** Nobody reads more suggestions than this, and each costs a look at every name. */
 const SUGGESTIONS = 200;
 const LONGEST_VALUE = 60;
 
 export function makeReporter(text: string, root: Node): Reporter {
   const starts = lineStarts(text);
   const problems: Problem[] = [];
+  let suggested = 0;
 
   function lineOf(offset: number): number {
     let low = 0;
@@ -72,7 +73,7 @@ export function makeReporter(text: string, root: Node): Reporter {
       add(offset, pathAround(root, offset), message, advice, value);
     },
     suggest(word, names, otherwise) {
-      const near = problems.length < SUGGESTIONS ? nearest(word, names) : undefined;
+      const near = suggested++ < SUGGESTIONS ? nearest(word, names) : undefined;
       return near === undefined ? otherwise : `did you mean "${near}"?`;
     },
   };

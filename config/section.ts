@@ -14,10 +14,12 @@ export function section<F extends { readonly [K in keyof F]: Field<unknown> }>(i
     const draft: Record<string, unknown> = { at: node, line: reporter.lineOf(node.start) };
     const members = node.kind === 'object' ? node.value : [];
     let known = 0;
+    let missing = false;
     for (const key of keys) {
       const given = find(members, key);
       if (given === undefined) {
         draft[key] = absent(key, declared[key], node, reporter, defaults);
+        missing ||= declared[key].need === 'required';
       } else {
         known++;
         const nothing = declared[key].need === 'optional' && given.kind === 'word' && given.value === null;
@@ -25,7 +27,7 @@ export function section<F extends { readonly [K in keyof F]: Field<unknown> }>(i
       }
     }
     if (node.kind !== 'object') wrongKind(node, `an object (${id})`, '{ … }', reporter);
-    else checkKeys(node, known, declared, draft, reporter);
+    else if (missing || known !== members.length) checkKeys(node, declared, draft, reporter);
     // The one place where a declaration becomes a type: `declared` holds each field's kind, so the values match `Draft<F>`.
     return draft as Draft<F>;
   }
@@ -52,19 +54,17 @@ function absent(key: string, field: Field<unknown>, node: Node, reporter: Report
 }
 
 /** Keys that nobody declared, and declared ones that had to be there. A slip of the pen is both, and one problem. */
-function checkKeys(node: ObjectNode, known: number, fields: Fields, draft: Record<string, unknown>, reporter: Reporter): void {
+function checkKeys(node: ObjectNode, fields: Fields, draft: Record<string, unknown>, reporter: Reporter): void {
+  const names = Object.keys(fields);
   const meant = new Set<string>();
-  if (known !== node.value.length) {
-    const names = Object.keys(fields);
-    for (const member of node.value) {
-      if (Object.hasOwn(fields, member.key)) continue;
-      const near = nearest(member.key, names);
-      if (near !== undefined && !node.value.some(m => m.key === near)) {
-        meant.add(near);
-        draft[near] = undefined; // something was said about it, and we do not know what
-      }
-      reporter.reportKey(node, member.key, 'unknown key', near === undefined ? `known here: ${names.join(', ')}` : `did you mean "${near}"?`);
+  for (const member of node.value) {
+    if (Object.hasOwn(fields, member.key)) continue;
+    const near = nearest(member.key, names);
+    if (near !== undefined && !node.value.some(m => m.key === near)) {
+      meant.add(near);
+      draft[near] = undefined; // something was said about it, and we do not know what
     }
+    reporter.reportKey(node, member.key, 'unknown key', near === undefined ? `known here: ${names.join(', ')}` : `did you mean "${near}"?`);
   }
   for (const [key, field] of Object.entries(fields)) {
     if (field.need !== 'required' || meant.has(key) || node.value.some(m => m.key === key)) continue;

@@ -1,5 +1,4 @@
 /** The gateway's own section: listening addresses, ports, sizes, times. */
-import { V4_BITS } from '../address.js';
 import { nodeOfItem } from '../problems.js';
 import type { GatewayDraft } from '../schema.js';
 import type { Address } from '../types.js';
@@ -65,7 +64,7 @@ interface Underlay { readonly title: string; readonly at: View['tenants'][number
 
 /** An MTU must leave room for the smallest packet that every link has to carry. */
 export function checkMtus({ draft, reporter, tenants }: View): void {
-  const hasV6 = (view: View['tenants'][number]): boolean => view.parts.some(part => part.prefix.bits < V4_BITS || part.prefix.family === 6);
+  const hasV6 = (view: View['tenants'][number]): boolean => view.parts.some(part => part.prefix.family === 6);
   const anyV6 = tenants.some(hasV6);
   const forwardsV6 = new Set(tenants.filter(hasV6).map(view => view.draft.forward?.uplink));
 
