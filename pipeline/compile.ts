@@ -1,216 +1,248 @@
-/** From rows to a policy: numbers everything, lays out the columns, fills the tables. Runs on the control thread. */
+/** From rows to a policy: number everything, lay out the columns, fill the tables. Runs on the control thread. */
 import { tunnelOverhead } from '../codecs/gre-udp.js';
-import { Encap, NONE, PeerKind, RecordKind, Via, type PolicyData } from './policy.js';
-import type { PolicyRows, PrefixRow, RecordRow, RuleRow, SiteRow, TenantRow, Words } from './policy-rows.js';
+import { ColumnsBuilder } from './tables/columns.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
-import { shared32 } from './tables/memory.js';
+import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
+import { ANY_PROTOCOL, Encap, NONE, PeerKind, RecordKind, Via, type PolicyData, type TenantColumns } from './policy.js';
+import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
 
-const ANY_PROTOCOL = 256;
 const ANY_PREFIX: PrefixRow = { words: [0, 0, 0, 0], bits: 0 };
+const ANY_PORT = { from: 0, to: 0xffff };
+const NO_CA: Words = [0, 0, 0, 0];
 
 /**
  * Compile `rows`, which config validation has found consistent; a dangling name throws.
  * `seed` keeps hash positions from being guessed; the same rows and seed give the same tables.
  */
 export function compilePolicy(rows: PolicyRows, generation: number, seed: number): PolicyData {
-  const { tenants } = rows;
-  const sites = tenants.flatMap(tenant => tenant.sites.map(site => ({ tenant, site })));
-  const peerCount = rows.hosts.length + rows.uplinks.length + sites.length;
-  const count = (of: (tenant: TenantRow) => number): number => tenants.reduce((sum, tenant) => sum + of(tenant), 0);
-  const subnetCount = count(t => t.subnets.length);
-  const gatewayCount = count(t => t.subnets.reduce((sum, s) => sum + s.prefixes.length, 0));
-  const recordCount = gatewayCount + count(t => t.records.length);
-  const routeCount = gatewayCount + count(t => t.routes.length);
-  const mappingCount = count(t => t.nat?.mappings.length ?? 0);
-
-  const senders = new WordMapBuilder(seed, peerCount);
-  const greKeys = new WordMapBuilder(seed);
-  const vsids = new WordMapBuilder(seed, subnetCount);
-  const speakers = new WordMapBuilder(seed);
-  const byCa = new WordMapBuilder(seed, recordCount);
-  const byMac = new WordMapBuilder(seed, recordCount);
-  const mappingsInside = new WordMapBuilder(seed, mappingCount);
-  const mappingsOutside = new WordMapBuilder(seed, mappingCount);
-  const routing = new LpmBuilder(seed, rows.maxTenants + 1);
-  const connected = new LpmBuilder(seed, rows.maxTenants + 1);
-  const sitePrefixes = new LpmBuilder(seed, peerCount);
-  const pools = new LpmBuilder(seed, 1);
-
-  const peers = makePeers(peerCount);
-  const hostIds = new Map<string, number>();
-  const uplinkIds = new Map<string, number>();
-  let peer = 0;
-  const addPeer = (row: SiteRow | PolicyRows['uplinks'][number], kind: number, encap: number, tenant: number): number => {
-    peers.names.push(row.name);
-    peers.kind[peer] = kind;
-    peers.family[peer] = row.family;
-    peers.pa.set(row.pa, peer * 4);
-    peers.port[peer] = row.port;
-    peers.encap[peer] = encap;
-    const header = encap === Encap.gre ? 'gre' : encap === Encap.vxlan ? 'vxlan' : 'nvgre';
-    peers.innerMtu[peer] = row.mtu - tunnelOverhead(row.family, header);
-    peers.tenant[peer] = tenant;
-    peers.line[peer] = row.line;
-    senders.add(row.pa[0], row.pa[1], row.pa[2], row.pa[3], row.port, peer);
-    return peer++;
-  };
-  for (const host of rows.hosts) {
-    const id = addPeer(host, PeerKind.host, Encap[host.encap], 0);
-    peers.flowHash[id] = host.flowId === 'hash' ? 1 : 0;
-    hostIds.set(host.name, id);
-  }
-  for (const uplink of rows.uplinks) uplinkIds.set(uplink.name, addPeer(uplink, PeerKind.uplink, Encap.gre, 0));
-
-  const subnets = {
-    names: [] as string[], vsid: shared32(subnetCount), tenant: shared32(subnetCount), gateway4: shared32(subnetCount, NONE),
-    gateway6: shared32(subnetCount, NONE), wildcard: shared32(subnetCount, NONE), line: shared32(subnetCount),
-  };
-  const records = {
-    kind: shared32(recordCount), subnet: shared32(recordCount), ca: shared32(recordCount * 4), macHigh: shared32(recordCount),
-    macLow: shared32(recordCount), peer: shared32(recordCount, NONE), line: shared32(recordCount),
-  };
-  const routes = { via: shared32(routeCount), target: shared32(routeCount), bits: shared32(routeCount), line: shared32(routeCount) };
-  const mappings = {
-    tenant: shared32(mappingCount), protocol: shared32(mappingCount), external: shared32(mappingCount), externalPort: shared32(mappingCount),
-    internal: shared32(mappingCount), internalPort: shared32(mappingCount), line: shared32(mappingCount),
-  };
-  const ids = rows.maxTenants + 1;
-  const tenantColumns = {
-    names: Array.from({ length: ids }, () => ''), line: shared32(ids),
-    natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids),
-    forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
-    poolFirst: shared32(ids), poolRanges: shared32(2 * count(t => t.nat?.pool.length ?? 0)), poolTotal: shared32(ids),
-    ruleFirst: shared32(ids), ruleCount: shared32(ids), gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
-  };
-  const rules: RuleRow[] = [];
-
-  let subnet = 0, record = 0, route = 0, mapping = 0, poolRange = 0;
-  for (const tenant of tenants) {
-    const { id } = tenant;
-    tenantColumns.names[id] = tenant.name;
-    tenantColumns.line[id] = tenant.line;
-    const subnetOf = new Map<number, number>();
-    const addRecord = (kind: number, of: number, ca: Words | null, macHigh: number, macLow: number, at: number, line: number): number => {
-      records.kind[record] = kind;
-      records.subnet[record] = of;
-      if (ca !== null) records.ca.set(ca, record * 4);
-      records.macHigh[record] = macHigh;
-      records.macLow[record] = macLow;
-      records.peer[record] = at;
-      records.line[record] = line;
-      if (ca !== null) byCa.add(id, ca[0], ca[1], ca[2], ca[3], record);
-      byMac.add(of, macHigh, macLow, 0, 0, record);
-      return record++;
-    };
-    const addRoute = (prefix: PrefixRow, via: number, target: number, line: number): void => {
-      routes.via[route] = via;
-      routes.target[route] = target;
-      routes.bits[route] = prefix.bits;
-      routes.line[route] = line;
-      routing.add(id, prefix.words, prefix.bits, route++);
-    };
-
-    for (const row of tenant.subnets) {
-      subnets.names.push(row.name);
-      subnets.vsid[subnet] = row.vsid;
-      subnets.tenant[subnet] = id;
-      subnets.line[subnet] = row.line;
-      vsids.add(row.vsid, 0, 0, 0, 0, subnet);
-      subnetOf.set(row.vsid, subnet);
-      for (const { prefix, gateway } of row.prefixes) {
-        const own = addRecord(RecordKind.gateway, subnet, gateway, rows.gateway.macHigh, rows.gateway.macLow, NONE, row.line);
-        const family = isMapped(gateway) ? 'gateway4' : 'gateway6';
-        subnets[family][subnet] = own;
-        if (tenantColumns[family][id] === NONE) tenantColumns[family][id] = own;
-        addRoute(prefix, Via.subnet, subnet, row.line);
-        connected.add(id, prefix.words, prefix.bits, subnet);
-      }
-      for (const name of row.hosts ?? hostsOf(tenant.records)) speakers.add(subnet, idOf(hostIds, name), 0, 0, 0, 1);
-      subnet++;
-    }
-    for (const row of tenant.records) {
-      const of = subnetOf.get(row.vsid);
-      if (of === undefined) throw new Error(`record on line ${row.line}: tenant ${tenant.name} has no VSID ${row.vsid}`);
-      const at = addRecord(RecordKind[row.kind], of, row.ca, row.macHigh, row.macLow, idOf(hostIds, row.host), row.line);
-      if (row.kind === 'wildcard') subnets.wildcard[of] = at;
-    }
-    for (const row of tenant.sites) {
-      const site = addPeer(row, PeerKind.site, Encap.gre, id);
-      peers.keyed[site] = row.key === null ? 0 : 1;
-      peers.key[site] = row.key ?? 0;
-      for (const prefix of row.prefixes) sitePrefixes.add(site, prefix.words, prefix.bits, 1);
-    }
-    const firstSite = peer - tenant.sites.length;
-    for (const row of [...tenant.routes].sort((a, b) => a.metric - b.metric)) {
-      const { via } = row;
-      const target = via.kind === 'site' ? firstSite + tenant.sites.findIndex(site => site.name === via.site)
-        : via.kind === 'ca' ? recordOf(tenant, via.ca, record)
-        : NONE;
-      addRoute(row.prefix, via.kind === 'ca' ? Via.record : Via[via.kind], target, row.line);
-    }
-    if (tenant.nat !== null) {
-      const uplink = idOf(uplinkIds, tenant.nat.uplink);
-      tenantColumns.natUplink[id] = uplink;
-      tenantColumns.natKeyed[id] = tenant.nat.key === null ? 0 : 1;
-      tenantColumns.natKey[id] = tenant.nat.key ?? 0;
-      tenantColumns.natLine[id] = tenant.nat.line;
-      tenantColumns.poolFirst[id] = poolRange;
-      for (const prefix of tenant.nat.pool) {
-        const addresses = 2 ** (128 - prefix.bits);
-        tenantColumns.poolRanges.set([prefix.words[3], addresses], poolRange);
-        poolRange += 2;
-        tenantColumns.poolTotal[id] += addresses;
-        pools.add(0, prefix.words, prefix.bits, id);
-      }
-      for (const row of tenant.nat.mappings) {
-        for (const name of ['protocol', 'external', 'externalPort', 'internal', 'internalPort', 'line'] as const) mappings[name][mapping] = row[name];
-        mappings.tenant[mapping] = id;
-        mappingsInside.add(id, row.protocol, row.internal, row.internalPort, 0, mapping);
-        mappingsOutside.add(row.protocol, row.external, row.externalPort, 0, 0, mapping++);
-      }
-    }
-    if (tenant.forward !== null) {
-      const uplink = idOf(uplinkIds, tenant.forward.uplink);
-      tenantColumns.forwardUplink[id] = uplink;
-      tenantColumns.forwardKeyed[id] = tenant.forward.key === null ? 0 : 1;
-      tenantColumns.forwardKey[id] = tenant.forward.key ?? 0;
-      tenantColumns.forwardLine[id] = tenant.forward.line;
-      greKeys.add(uplink, tenant.forward.key === null ? 0 : 1, tenant.forward.key ?? 0, 0, 0, id);
-    }
-    tenantColumns.ruleFirst[id] = rules.length;
-    tenantColumns.ruleCount[id] = tenant.rules.length;
-    rules.push(...inOrder(tenant.rules));
-  }
-
-  // Sites that share a PA answer to the first one's number, and are told apart by key.
-  const sendersBuilt = senders.build();
-  const firstAt = new Map<string, number>();
-  for (let site = rows.hosts.length + rows.uplinks.length; site < peer; site++) {
-    const endpoint = `${peers.pa.subarray(site * 4, site * 4 + 4).join()}:${peers.port[site]}`;
-    const sender = firstAt.get(endpoint) ?? site;
-    firstAt.set(endpoint, sender);
-    greKeys.add(sender, peers.keyed[site], peers.key[site], 0, 0, site);
-  }
-
-  return {
-    file: rows.file, generation, gateway: rows.gateway, peers, subnets, records, routes, mappings, rules: ruleColumns(rules), tenants: tenantColumns,
-    senders: sendersBuilt, greKeys: greKeys.build(), vsids: vsids.build(), speakers: speakers.build(), byCa: byCa.build(), byMac: byMac.build(),
-    routing: routing.build(), connected: connected.build(), sitePrefixes: sitePrefixes.build(), pools: pools.build(),
-    mappingsInside: mappingsInside.build(), mappingsOutside: mappingsOutside.build(),
-  };
+  const draft = new Draft(rows, seed);
+  for (const host of rows.hosts) draft.addHost(host);
+  for (const uplink of rows.uplinks) draft.addUplink(uplink);
+  for (const tenant of rows.tenants) draft.addTenant(tenant);
+  return draft.build(rows, generation);
 }
 
-function makePeers(n: number) {
-  return {
-    names: [] as string[], kind: shared32(n), family: shared32(n), pa: shared32(n * 4), port: shared32(n), encap: shared32(n),
-    innerMtu: shared32(n), flowHash: shared32(n), tenant: shared32(n), keyed: shared32(n), key: shared32(n), line: shared32(n),
-  };
+/** A policy in the making. Rows get their numbers in the order in which they are added. */
+class Draft {
+  readonly #gateway: PolicyRows['gateway'];
+  readonly #peers = new ColumnsBuilder(['kind', 'family', 'port', 'encap', 'innerMtu', 'flowHash', 'tenant', 'keyed', 'key', 'line'], ['pa']);
+  readonly #subnets = new ColumnsBuilder(['vsid', 'tenant', 'gateway4', 'gateway6', 'wildcard', 'line'], []);
+  readonly #records = new ColumnsBuilder(['kind', 'subnet', 'macHigh', 'macLow', 'peer', 'line'], ['ca']);
+  readonly #routes = new ColumnsBuilder(['via', 'target', 'bits', 'line'], []);
+  readonly #rules = new ColumnsBuilder(
+    ['outbound', 'deny', 'protocol', 'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line'], ['local', 'localMask', 'remote', 'remoteMask'],
+  );
+  readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'externalPort', 'internal', 'internalPort', 'line'], []);
+  readonly #poolRanges: number[] = [];
+  readonly #tenants: TenantColumns & { names: string[] };
+
+  readonly #names = { peers: [] as string[], subnets: [] as string[], rules: [] as string[] };
+  readonly #hostIds = new Map<string, number>();
+  readonly #uplinkIds = new Map<string, number>();
+  /** The first site at each endpoint, which all sites there are found by. */
+  readonly #siteAt = new Map<string, number>();
+
+  readonly #senders: WordMapBuilder;
+  readonly #greKeys: WordMapBuilder;
+  readonly #vsids: WordMapBuilder;
+  readonly #speakers: WordMapBuilder;
+  readonly #byCa: WordMapBuilder;
+  readonly #byMac: WordMapBuilder;
+  readonly #mappingsInside: WordMapBuilder;
+  readonly #mappingsOutside: WordMapBuilder;
+  readonly #routing: LpmBuilder;
+  readonly #connected: LpmBuilder;
+  readonly #sitePrefixes: LpmBuilder;
+  readonly #pools: LpmBuilder;
+
+  constructor(rows: PolicyRows, seed: number) {
+    const ids = rows.maxTenants + 1;
+    const sites = rows.tenants.reduce((sum, tenant) => sum + tenant.sites.length, 0);
+    const records = rows.tenants.reduce((sum, tenant) => sum + tenant.records.length + 2 * tenant.subnets.length, 0);
+    this.#gateway = rows.gateway;
+    this.#senders = new WordMapBuilder(seed);
+    this.#greKeys = new WordMapBuilder(seed);
+    this.#vsids = new WordMapBuilder(seed);
+    this.#speakers = new WordMapBuilder(seed);
+    this.#byCa = new WordMapBuilder(seed, records);
+    this.#byMac = new WordMapBuilder(seed, records);
+    this.#mappingsInside = new WordMapBuilder(seed);
+    this.#mappingsOutside = new WordMapBuilder(seed);
+    this.#routing = new LpmBuilder(seed, ids);
+    this.#connected = new LpmBuilder(seed, ids);
+    this.#sitePrefixes = new LpmBuilder(seed, rows.hosts.length + rows.uplinks.length + sites);
+    this.#pools = new LpmBuilder(seed, 1);
+    this.#tenants = {
+      names: Array.from({ length: ids }, () => ''), line: shared32(ids),
+      natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids),
+      forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
+      poolFirst: shared32(ids), poolRanges: new Uint32Array(0), poolTotal: shared32(ids),
+      ruleFirst: shared32(ids), ruleCount: shared32(ids), gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
+    };
+  }
+
+  addHost(host: HostRow): void {
+    const id = this.#addPeer(host, PeerKind.host, Encap[host.encap], 0, null, host.flowId === 'hash');
+    this.#hostIds.set(host.name, id);
+    this.#addSender(host, id);
+  }
+
+  addUplink(uplink: UplinkRow): void {
+    const id = this.#addPeer(uplink, PeerKind.uplink, Encap.gre, 0, null, false);
+    this.#uplinkIds.set(uplink.name, id);
+    this.#addSender(uplink, id);
+  }
+
+  addTenant(tenant: TenantRow): void {
+    const { id } = tenant;
+    this.#tenants.names[id] = tenant.name;
+    this.#tenants.line[id] = tenant.line;
+    const subnetOf = new Map<number, number>();
+    for (const subnet of tenant.subnets) subnetOf.set(subnet.vsid, this.#addSubnet(tenant, subnet));
+
+    const recordOf = new Map<string, number>();
+    for (const row of tenant.records) {
+      const subnet = subnetOf.get(row.vsid);
+      if (subnet === undefined) throw new Error(`record on line ${row.line}: tenant ${tenant.name} has no VSID ${row.vsid}`);
+      const record = this.#addRecord(id, RecordKind[row.kind], subnet, row.ca, row.macHigh, row.macLow, idOf(this.#hostIds, row.host), row.line);
+      if (row.kind === 'wildcard') this.#subnets.set('wildcard', subnet, record);
+      if (row.ca !== null) recordOf.set(row.ca.join(), record);
+    }
+
+    const siteOf = new Map<string, number>();
+    for (const site of tenant.sites) siteOf.set(site.name, this.#addSite(id, site));
+    for (const route of [...tenant.routes].sort((a, b) => a.metric - b.metric)) this.#addCustomerRoute(id, route, siteOf, recordOf);
+    if (tenant.nat !== null) this.#addNat(id, tenant.nat);
+    if (tenant.forward !== null) {
+      const { key, line } = tenant.forward;
+      const uplink = idOf(this.#uplinkIds, tenant.forward.uplink);
+      this.#tenants.forwardUplink[id] = uplink;
+      this.#tenants.forwardKeyed[id] = keyed(key);
+      this.#tenants.forwardKey[id] = key ?? 0;
+      this.#tenants.forwardLine[id] = line;
+      this.#greKeys.add(uplink, keyed(key), key ?? 0, 0, 0, id);
+    }
+    this.#tenants.ruleFirst[id] = this.#rules.count;
+    this.#tenants.ruleCount[id] = tenant.rules.length;
+    for (const rule of inOrder(tenant.rules)) this.#addRule(rule);
+  }
+
+  build(rows: PolicyRows, generation: number): PolicyData {
+    return {
+      file: rows.file, generation, gateway: rows.gateway,
+      peers: { names: this.#names.peers, ...this.#peers.build() },
+      subnets: { names: this.#names.subnets, ...this.#subnets.build() },
+      records: this.#records.build(),
+      routes: this.#routes.build(),
+      rules: { names: this.#names.rules, ...this.#rules.build() },
+      mappings: this.#mappings.build(),
+      tenants: { ...this.#tenants, poolRanges: sharedFrom(this.#poolRanges) },
+      senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
+      byCa: this.#byCa.build(), byMac: this.#byMac.build(), mappingsInside: this.#mappingsInside.build(), mappingsOutside: this.#mappingsOutside.build(),
+      routing: this.#routing.build(), connected: this.#connected.build(), sitePrefixes: this.#sitePrefixes.build(), pools: this.#pools.build(),
+    };
+  }
+
+  #addPeer(row: UplinkRow, kind: number, encap: number, tenant: number, key: GreKey, flowHash: boolean): number {
+    this.#names.peers.push(row.name);
+    const header = encap === Encap.gre ? 'gre' : encap === Encap.vxlan ? 'vxlan' : 'nvgre';
+    return this.#peers.add({
+      kind, family: row.family, port: row.port, encap, innerMtu: row.mtu - tunnelOverhead(row.family, header),
+      flowHash: flowHash ? 1 : 0, tenant, keyed: keyed(key), key: key ?? 0, line: row.line,
+    }, { pa: row.pa });
+  }
+
+  #addSender({ pa, port }: UplinkRow, sender: number): void {
+    this.#senders.add(pa[0], pa[1], pa[2], pa[3], port, sender);
+  }
+
+  /** Sites that share a PA answer to the first one's number, and are told apart by key. */
+  #addSite(tenant: number, site: SiteRow): number {
+    const id = this.#addPeer(site, PeerKind.site, Encap.gre, tenant, site.key, false);
+    for (const prefix of site.prefixes) this.#sitePrefixes.add(id, prefix.words, prefix.bits, 1);
+    const endpoint = `${site.pa.join()}:${site.port}`;
+    const sender = this.#siteAt.get(endpoint) ?? id;
+    this.#siteAt.set(endpoint, sender);
+    if (sender === id) this.#addSender(site, id);
+    this.#greKeys.add(sender, keyed(site.key), site.key ?? 0, 0, 0, id);
+    return id;
+  }
+
+  #addSubnet(tenant: TenantRow, row: SubnetRow): number {
+    const subnet = this.#subnets.add({ vsid: row.vsid, tenant: tenant.id, gateway4: NONE, gateway6: NONE, wildcard: NONE, line: row.line }, {});
+    this.#names.subnets.push(row.name);
+    this.#vsids.add(row.vsid, 0, 0, 0, 0, subnet);
+    for (const { prefix, gateway } of row.prefixes) {
+      const { macHigh, macLow } = this.#gateway;
+      const own = this.#addRecord(tenant.id, RecordKind.gateway, subnet, gateway, macHigh, macLow, NONE, row.line);
+      const family = isMapped(gateway) ? 'gateway4' : 'gateway6';
+      this.#subnets.set(family, subnet, own);
+      if (this.#tenants[family][tenant.id] === NONE) this.#tenants[family][tenant.id] = own;
+      this.#addRoute(tenant.id, prefix, Via.subnet, subnet, row.line);
+      this.#connected.add(tenant.id, prefix.words, prefix.bits, subnet);
+    }
+    for (const name of row.hosts ?? hostsOf(tenant.records)) this.#speakers.add(subnet, idOf(this.#hostIds, name), 0, 0, 0, 1);
+    return subnet;
+  }
+
+  #addRecord(tenant: number, kind: number, subnet: number, ca: Words | null, macHigh: number, macLow: number, peer: number, line: number): number {
+    const record = this.#records.add({ kind, subnet, macHigh, macLow, peer, line }, { ca: ca ?? NO_CA });
+    if (ca !== null) this.#byCa.add(tenant, ca[0], ca[1], ca[2], ca[3], record);
+    this.#byMac.add(subnet, macHigh, macLow, 0, 0, record);
+    return record;
+  }
+
+  #addCustomerRoute(tenant: number, { prefix, via, line }: RouteRow, siteOf: ReadonlyMap<string, number>, recordOf: ReadonlyMap<string, number>): void {
+    if (via.kind === 'site') this.#addRoute(tenant, prefix, Via.site, idOf(siteOf, via.site), line);
+    else if (via.kind === 'ca') this.#addRoute(tenant, prefix, Via.record, idOf(recordOf, via.ca.join()), line);
+    else this.#addRoute(tenant, prefix, Via[via.kind], NONE, line);
+  }
+
+  #addRoute(tenant: number, prefix: PrefixRow, via: number, target: number, line: number): void {
+    this.#routing.add(tenant, prefix.words, prefix.bits, this.#routes.add({ via, target, bits: prefix.bits, line }, {}));
+  }
+
+  #addNat(tenant: number, nat: NatRow): void {
+    const columns = this.#tenants;
+    columns.natUplink[tenant] = idOf(this.#uplinkIds, nat.uplink);
+    columns.natKeyed[tenant] = keyed(nat.key);
+    columns.natKey[tenant] = nat.key ?? 0;
+    columns.natLine[tenant] = nat.line;
+    columns.poolFirst[tenant] = this.#poolRanges.length;
+    for (const prefix of nat.pool) {
+      const addresses = 2 ** (128 - prefix.bits);
+      this.#poolRanges.push(prefix.words[3], addresses);
+      columns.poolTotal[tenant] += addresses;
+      this.#pools.add(0, prefix.words, prefix.bits, tenant);
+    }
+    for (const { protocol, external, externalPort, internal, internalPort, line } of nat.mappings) {
+      const mapping = this.#mappings.add({ tenant, protocol, external, externalPort, internal, internalPort, line }, {});
+      this.#mappingsInside.add(tenant, protocol, internal, internalPort, 0, mapping);
+      this.#mappingsOutside.add(protocol, external, externalPort, 0, 0, mapping);
+    }
+  }
+
+  #addRule(rule: RuleRow): void {
+    const { from: localFrom, to: localTo } = rule.localPort ?? ANY_PORT;
+    const { from: remoteFrom, to: remoteTo } = rule.remotePort ?? ANY_PORT;
+    const local = rule.local ?? ANY_PREFIX;
+    const remote = rule.remote ?? ANY_PREFIX;
+    this.#names.rules.push(rule.name);
+    this.#rules.add({
+      outbound: rule.direction === 'outbound' ? 1 : 0, deny: rule.action === 'deny' ? 1 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
+      ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
+    }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
+  }
 }
 
 /** IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2). */
 function isMapped(words: Words): boolean {
   return words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
+}
+
+function keyed(key: GreKey): number {
+  return key === null ? 0 : 1;
 }
 
 function hostsOf(records: readonly RecordRow[]): Set<string> {
@@ -223,42 +255,16 @@ function idOf(ids: ReadonlyMap<string, number>, name: string): number {
   return id;
 }
 
-/** The record of this tenant with the CA; the tenant's records are the last ones before `end`. */
-function recordOf(tenant: TenantRow, ca: Words, end: number): number {
-  const at = tenant.records.findIndex(row => row.ca !== null && row.ca.every((word, i) => word === ca[i]));
-  if (at < 0) throw new Error(`tenant ${tenant.name}: next hop has no record`);
-  return end - tenant.records.length + at;
+function maskOf(bits: number): Words {
+  return [maskWord(bits, 0), maskWord(bits, 1), maskWord(bits, 2), maskWord(bits, 3)];
+}
+
+function masked({ words, bits }: PrefixRow): Words {
+  const mask = maskOf(bits);
+  return [words[0] & mask[0], words[1] & mask[1], words[2] & mask[2], words[3] & mask[3]];
 }
 
 /** Highest weight first, at equal weight deny before allow, then as written. */
 function inOrder(rules: readonly RuleRow[]): RuleRow[] {
   return [...rules].sort((a, b) => b.weight - a.weight || Number(b.action === 'deny') - Number(a.action === 'deny'));
-}
-
-function ruleColumns(rules: readonly RuleRow[]) {
-  const n = rules.length;
-  const columns = {
-    names: rules.map(rule => rule.name), outbound: shared32(n), deny: shared32(n), protocol: shared32(n), ports: shared32(n),
-    local: shared32(n * 4), localMask: shared32(n * 4), remote: shared32(n * 4), remoteMask: shared32(n * 4),
-    localFrom: shared32(n), localTo: shared32(n), remoteFrom: shared32(n), remoteTo: shared32(n), line: shared32(n),
-  };
-  rules.forEach((rule, i) => {
-    columns.outbound[i] = rule.direction === 'outbound' ? 1 : 0;
-    columns.deny[i] = rule.action === 'deny' ? 1 : 0;
-    columns.protocol[i] = rule.protocol ?? ANY_PROTOCOL;
-    columns.ports[i] = rule.localPort !== null || rule.remotePort !== null ? 1 : 0;
-    columns.localFrom[i] = rule.localPort?.from ?? 0;
-    columns.localTo[i] = rule.localPort?.to ?? 0xffff;
-    columns.remoteFrom[i] = rule.remotePort?.from ?? 0;
-    columns.remoteTo[i] = rule.remotePort?.to ?? 0xffff;
-    columns.line[i] = rule.line;
-    for (const [prefix, words, masks] of [[rule.local, columns.local, columns.localMask], [rule.remote, columns.remote, columns.remoteMask]] as const) {
-      const { words: address, bits } = prefix ?? ANY_PREFIX;
-      for (let w = 0; w < 4; w++) {
-        masks[i * 4 + w] = maskWord(bits, w);
-        words[i * 4 + w] = address[w] & maskWord(bits, w);
-      }
-    }
-  });
-  return columns;
 }

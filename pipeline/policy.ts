@@ -13,6 +13,8 @@ export const PeerKind = { host: 1, uplink: 2, site: 3 } as const;
 export const Encap = { nvgre: 0, vxlan: 1, gre: 2 } as const;
 export const RecordKind = { static: 1, l2only: 2, wildcard: 3, gateway: 4 } as const;
 export const Via = { subnet: 1, nat: 2, forward: 3, site: 4, record: 5, drop: 6 } as const;
+/** A rule's protocol column: every protocol. */
+export const ANY_PROTOCOL = 256;
 /** Stands for "none" in an index column. */
 export const NONE = 0xffffffff;
 /** Bytes of a GRE key in the header. */
@@ -69,7 +71,7 @@ export interface RuleColumns {
   /** 1 outbound, 0 inbound; 1 deny, 0 allow. */
   readonly outbound: Uint32Array;
   readonly deny: Uint32Array;
-  /** 256: any. */
+  /** Or `ANY_PROTOCOL`. */
   readonly protocol: Uint32Array;
   /** Four words each: prefix and mask, already masked. */
   readonly local: Uint32Array;

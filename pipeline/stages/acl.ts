@@ -8,9 +8,7 @@
 import { Fate, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
-import type { RuleColumns } from '../policy.js';
-
-const ANY_PROTOCOL = 256;
+import { ANY_PROTOCOL, type RuleColumns } from '../policy.js';
 
 /** The sender is a VM: local is the source. */
 export function aclOut(p: Packet, c: Context): number {
