@@ -9,7 +9,7 @@
  * The checksum covers the pseudo-header, so most functions take the position of the IPv6 header too.
  */
 import { copyBytes, putMac, putU16, putU32, u16, u32 } from './bytes.js';
-import { addSum, checksum, pseudoSum6, sum16 } from './checksum.js';
+import { addSum, checksum, patchChecksum, pseudoSum6, sum16 } from './checksum.js';
 import { Fault } from './faults.js';
 import { IpProtocol } from './ip-protocol.js';
 import { IPV6_DST, IPV6_SRC, isIpv6LinkLocal, isIpv6Multicast, isIpv6Unspecified } from './ipv6.js';
@@ -78,6 +78,13 @@ export function icmpv6Id(mem: Uint8Array, at: number): number {
 /** Of an echo. */
 export function icmpv6Seq(mem: Uint8Array, at: number): number {
   return u16(mem, at + SEQ);
+}
+
+/** Patches the checksum; swapping the two addresses, as an echo reply does, leaves it as it is. */
+export function setIcmpv6Type(mem: Uint8Array, at: number, type: number): void {
+  const code = icmpv6Code(mem, at);
+  putU16(mem, at + CHECKSUM, patchChecksum(icmpv6Checksum(mem, at), icmpv6Type(mem, at) << 8 | code, type << 8 | code));
+  mem[at + TYPE] = type;
 }
 
 /** The high bit of the type tells (RFC 4443 §2.1), so that errors not yet invented count too. */

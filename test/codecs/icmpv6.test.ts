@@ -2,7 +2,7 @@ import t from 'tap';
 import { Fault } from '../../codecs/faults.js';
 import {
   checkIcmpv6, checkIcmpv6Len, fillIcmpv6Checksum, icmpv6Checksum, icmpv6Code, icmpv6Id, icmpv6QuoteEnd, icmpv6Seq,
-  icmpv6Type, Icmpv6Type, isIcmpv6Error, writeIcmpv6Header,
+  icmpv6Type, Icmpv6Type, isIcmpv6Error, setIcmpv6Type, writeIcmpv6Header,
 } from '../../codecs/icmpv6.js';
 import { writeIpv6 } from '../../codecs/ipv6.js';
 import { bytes, hex } from '../support/bytes.js';
@@ -36,6 +36,18 @@ t.test('RFC 4443 §4.1: every field of an echo reads as it is written, over dirt
   t.equal(icmpv6Code(mem, 41), 0);
   t.equal(icmpv6Id(mem, 41), 0xfedc);
   t.equal(icmpv6Seq(mem, 41), 7);
+});
+
+t.test('RFC 4443 §4.2: an echo becomes its reply by a new type and swapped addresses, and the checksum follows', async t => {
+  const mem = new Uint8Array(53).fill(0xa5);
+  writeIpv6(mem, 0, 13, 58, 64, HOST, 0, GATEWAY, 0);
+  writeIcmpv6Header(mem, 40, Icmpv6Type.echo, 0, 0xfedc0007);
+  fillIcmpv6Checksum(mem, 40, 53, 0);
+  setIcmpv6Type(mem, 40, Icmpv6Type.echoReply);
+  mem.set(GATEWAY, 8);
+  mem.set(HOST, 24);
+  t.equal(icmpv6Type(mem, 40), Icmpv6Type.echoReply);
+  t.equal(checkIcmpv6(mem, 40, 53, 0), 0);
 });
 
 const errors = [
