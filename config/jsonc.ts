@@ -31,7 +31,7 @@ export interface Parsed {
 }
 
 const TAB = 9, LF = 10, CR = 13, SPACE = 32, QUOTE = 34, HASH = 35, STAR = 42, COMMA = 44, SLASH = 47, ZERO = 48, NINE = 57;
-const COLON = 58, EQUALS = 61, OPEN_LIST = 91, BACKSLASH = 92, CLOSE_LIST = 93, OPEN = 123, CLOSE = 125, BOM = 0xfeff;
+const COLON = 58, SEMICOLON = 59, EQUALS = 61, OPEN_LIST = 91, BACKSLASH = 92, CLOSE_LIST = 93, OPEN = 123, CLOSE = 125, BOM = 0xfeff;
 
 /** Deeper than any config, and far from the end of the stack. */
 const MAX_DEPTH = 64;
@@ -39,7 +39,7 @@ const MAX_DEPTH = 64;
 const MAX_FAULTS = 100;
 
 /** Whatever stands where a value belongs, up to a delimiter or a comment. */
-const BARE_VALUE = /(?:(?!\/[/*])[^\s,[\]{}"])+/y;
+const BARE_VALUE = /(?:(?!\/[/*])[^\s,;[\]{}"])+/y;
 const BARE_KEY = /[^\s,:=[\]{}"]+/y;
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 const WORDS: ReadonlyMap<string, boolean | null> = new Map<string, boolean | null>([['true', true], ['false', false], ['null', null]]);
@@ -237,8 +237,14 @@ function separator(s: State): void {
   s.excused = false;
   if (c === COMMA) { s.at++; return; }
   if (c === CLOSE || c === CLOSE_LIST || s.at >= s.text.length) return;
-  if (c === COLON || c === EQUALS) { lose(s, s.at++, `${String.fromCharCode(c)} is not expected here`, 'look for a quote or a brace left out before it'); return; }
-  if (c === 59) { fault(s, s.at++, '; where a comma belongs', 'write a comma'); return; }
+  if (c === SEMICOLON) { fault(s, s.at++, '; where a comma belongs', 'write a comma'); return; }
+  if (c === COLON || c === EQUALS) { // a value that was a key after all, or a key that was a value: step over both
+    lose(s, s.at++, `${String.fromCharCode(c)} is not expected here`, 'look for a quote or a brace left out before it');
+    skip(s);
+    value(s);
+    separator(s);
+    return;
+  }
   if (!excused) fault(s, end, 'a comma is missing', 'put one after the value');
 }
 
