@@ -8,10 +8,7 @@ export const REASONS = {
   ...FAULTS, // first, so that a codec's fault and its drop reason are the same number
 
   // what arrived, before any tenant is known
-  not_a_tunnel:     { severity: 'unsupported', help: 'Neither GRE-in-UDP, VXLAN nor GRE: not for this gateway', source: 'design: the wire' },
   not_for_gateway:  { severity: 'policy',      help: 'Outer destination is no listen address of the gateway', source: 'config gateway.listen' },
-  outer_fragment:   { severity: 'unsupported', help: 'Outer datagram is an IP fragment', source: 'RFC 7637 §4, RFC 7348 §4.3' },
-  outer_checksum:   { severity: 'malformed',   help: 'Outer UDP checksum is wrong', source: 'RFC 8086 §5.1' },
   pa_unknown:       { severity: 'policy',      help: 'Sender is no host, uplink or site', source: 'config hosts[].pa, uplinks[].pa, tenants[].sites[].pa' },
   wrong_side:       { severity: 'policy',      help: 'Host traffic on the uplink address, or uplink traffic on the host address', source: 'config gateway.uplinkListen' },
   encap_mismatch:   { severity: 'policy',      help: 'Sender is configured for the other encapsulation', source: 'config hosts[].encap' },
