@@ -42,6 +42,7 @@ export const REASONS = {
   no_route:           { severity: 'policy',      help: 'Tenant has no route to the destination', source: 'config routes[]' },
   route_drop:         { severity: 'policy',      help: 'Route says drop', source: 'config routes[].via' },
   no_record:          { severity: 'policy',      help: 'Destination is in a subnet but has no lookup record', source: 'config records[]' },
+  link_local:         { severity: 'policy',      help: 'Link-local addresses stay on their subnet', source: 'RFC 4291 §2.5.6' },
   transit:            { severity: 'policy',      help: 'From outside to outside: a gateway joins them only to subnets', source: 'design: packet walks' },
   ttl_expired:        { severity: 'policy',      help: 'TTL or hop limit reached zero here', source: 'RFC 1812 §5.3.1, RFC 8200 §3' },
   too_big:            { severity: 'policy',      help: 'Larger than the tunnel MTU and must not be fragmented', source: 'RFC 1191 §4, RFC 8201 §3' },

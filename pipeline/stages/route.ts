@@ -2,8 +2,9 @@
  * route: where to? A frame for another MAC of the VSID is bridged, all others are routed by the tenant's own table.
  *   needs   tenant, addresses; from a host also the frame
  *   leaves  route, record, toPeer, toKey; the next walk
- *   drops   mac_unknown, no_route, no_record, route_drop, transit, nat_ipv6
+ *   drops   mac_unknown, link_local, no_route, no_record, route_drop, transit, nat_ipv6
  */
+import { IPV6_DST, IPV6_SRC, isIpv6LinkLocal } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import { Walk, type Packet } from '../packet.js';
 import { NONE, RecordKind, Via } from '../policy.js';
@@ -21,6 +22,7 @@ export function route(p: Packet, c: Context): number {
     p.next = Walk.toGateway;
     return Fate.next;
   }
+  if (p.family === 6 && (isIpv6LinkLocal(p.mem, p.l3 + IPV6_SRC) || isIpv6LinkLocal(p.mem, p.l3 + IPV6_DST))) return Reason.link_local;
   p.route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
   if (p.route < 0) return Reason.no_route;
   const target = routes.target[p.route];
