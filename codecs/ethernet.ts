@@ -41,7 +41,7 @@ export function isTag(type: number): boolean {
 
 /**
  * Check the header of an inner frame: all there, from one real sender, and untagged
- * (RFC 7637 §3.2 and RFC 7348 §6.1: a tagged inner frame is dropped). Frames below 60 bytes are
+ * (RFC 7637 §3.3 and RFC 7348 §6.1: a tagged inner frame is dropped). Frames below 60 bytes are
  * fine: nobody pads inside a tunnel. Returns 0 or a `Fault`.
  */
 export function checkEthernet(mem: Uint8Array, at: number, end: number): number {

@@ -4,14 +4,14 @@
  * so a fault and its reason are the same number.
  */
 
-/** malformed: the bytes contradict themselves; unsupported: legal, but not here; policy: we choose to; capacity: no room. */
+/** malformed: the bytes contradict themselves; unsupported: legal, but not here; policy: we choose to; capacity: no room; internal: a mistake of ours. */
 export type Severity = 'malformed' | 'unsupported' | 'policy' | 'capacity' | 'internal';
 export type ReasonRow = { readonly severity: Severity; readonly help: string; readonly source: string };
 
 export const FAULTS = {
   ethernet_truncated: { severity: 'malformed', help: 'Ethernet header runs past the datagram', source: 'IEEE 802.3 §3.1' },
   ethernet_source: { severity: 'malformed', help: 'Source MAC is a group address or all zero', source: 'IEEE 802.3 §3.2.3' },
-  ethernet_tagged: { severity: 'policy', help: 'Inner frame carries a VLAN tag', source: 'RFC 7637 §3.2, RFC 7348 §6.1' },
+  ethernet_tagged: { severity: 'policy', help: 'Inner frame carries a VLAN tag', source: 'RFC 7637 §3.3, RFC 7348 §6.1' },
 
   arp_truncated: { severity: 'malformed', help: 'ARP message runs past the frame', source: 'RFC 826' },
   arp_unsupported: { severity: 'unsupported', help: 'ARP that is not IPv4 over Ethernet, or neither request nor reply', source: 'RFC 826' },
@@ -51,11 +51,11 @@ export const FAULTS = {
   nvgre_truncated: { severity: 'malformed', help: 'NVGRE header and inner Ethernet header run past the datagram', source: 'RFC 7637 §3.2' },
   nvgre_flags: { severity: 'malformed', help: 'NVGRE flags other than the key bit alone', source: 'RFC 7637 §3.2' },
   nvgre_protocol: { severity: 'malformed', help: 'NVGRE protocol type is not 6558', source: 'RFC 7637 §3.2' },
-  nvgre_vsid_reserved: { severity: 'unsupported', help: 'VSID 0 to FFF', source: 'RFC 7637 §3.2' },
-  nvgre_vsid_vendor: { severity: 'unsupported', help: 'VSID FFFFFF, kept for messages between endpoints of one vendor', source: 'RFC 7637 §3.2' },
+  nvgre_vsid_reserved: { severity: 'unsupported', help: 'VSID 0 to FFF', source: 'RFC 7637 §3.4' },
+  nvgre_vsid_vendor: { severity: 'unsupported', help: 'VSID FFFFFF, kept for messages between endpoints of one vendor', source: 'RFC 7637 §3.4' },
   vxlan_truncated: { severity: 'malformed', help: 'VXLAN header and inner Ethernet header run past the datagram', source: 'RFC 7348 §5' },
   vxlan_flags: { severity: 'malformed', help: 'VXLAN without the I bit', source: 'RFC 7348 §5' },
-  vxlan_vni_reserved: { severity: 'policy', help: 'VNI 0 to FFF or FFFFFF, which cannot also be a VSID', source: 'RFC 7637 §3.2' },
+  vxlan_vni_reserved: { severity: 'policy', help: 'VNI 0 to FFF or FFFFFF, which cannot also be a VSID', source: 'RFC 7637 §3.4' },
 
   link_truncated: { severity: 'malformed', help: 'Capture record is shorter than its link header', source: 'tcpdump.org/linktypes.html' },
   link_unsupported: { severity: 'unsupported', help: 'Capture link type is not one we read', source: 'tcpdump.org/linktypes.html' },

@@ -16,7 +16,7 @@ import { VXLAN_LEN } from './vxlan.js';
 
 export const GRE_UDP_PORT = 4754;
 
-/** Source ports that carry flow entropy (RFC 8086 §3.1): what we send from. Peers may use others; Linux does. */
+/** Source ports that carry flow entropy (RFC 8086 §3.2.1): what we send from. Peers may use others; Linux does. */
 export const FLOW_PORT_MIN = 49152;
 export const FLOW_PORT_MAX = 65535;
 

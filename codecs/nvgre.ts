@@ -16,7 +16,7 @@ export const NVGRE_LEN = 8;
 
 const KEY_ONLY = 0x2000; // K set, C and S clear, version 0
 const FLAGS_AND_TYPE = 0x20006558;
-const MIN_VSID = 0x001000; // below: reserved
+const MIN_VSID = 0x001000; // below: reserved (RFC 7637 §3.4)
 const MAX_VSID = 0xfffffe; // above: vendor-specific
 
 /** Whether a tenant's subnet may have this id. */

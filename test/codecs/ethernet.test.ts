@@ -15,9 +15,9 @@ const frames = [
   ['a group source', '00155d000002 01005e000001 0800', Fault.ethernet_source],
   ['a broadcast source', '00155d000002 ffffffffffff 0800', Fault.ethernet_source],
   ['an all-zero source', '00155d000002 000000000000 0800', Fault.ethernet_source],
-  ['RFC 7637 §3.2: an inner 802.1Q tag', '00155d000002 00155d000001 8100', Fault.ethernet_tagged],
-  ['RFC 7637 §3.2: an inner 802.1ad tag', '00155d000002 00155d000001 88a8', Fault.ethernet_tagged],
-  ['RFC 7637 §3.2: an inner tag of older switches', '00155d000002 00155d000001 9100', Fault.ethernet_tagged],
+  ['RFC 7637 §3.3: an inner 802.1Q tag', '00155d000002 00155d000001 8100', Fault.ethernet_tagged],
+  ['RFC 7637 §3.3: an inner 802.1ad tag', '00155d000002 00155d000001 88a8', Fault.ethernet_tagged],
+  ['RFC 7637 §3.3: an inner tag of older switches', '00155d000002 00155d000001 9100', Fault.ethernet_tagged],
   ['a tag and a bad source: the tag is named', '00155d000002 000000000000 8100', Fault.ethernet_tagged],
 ] as const;
 for (const [name, frame, want] of frames) {

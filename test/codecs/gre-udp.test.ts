@@ -2,7 +2,7 @@ import t from 'tap';
 import { FLOW_PORT_MAX, FLOW_PORT_MIN, GRE_UDP_PORT, tunnelOverhead } from '../../codecs/gre-udp.js';
 import { vector } from './vectors.js';
 
-t.test('RFC 8086 §3.1, §8: port 4754, flow entropy in 49152 to 65535', async t => {
+t.test('RFC 8086 §3.2: port 4754, flow entropy in 49152 to 65535', async t => {
   t.equal(GRE_UDP_PORT, 4754);
   t.same([FLOW_PORT_MIN, FLOW_PORT_MAX], [49152, 65535]);
 });

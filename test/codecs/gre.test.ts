@@ -81,7 +81,7 @@ t.test('RFC 2784 §2.2: the checksum covers header and payload, odd lengths too'
   t.equal(greChecksumOk(bytes('2000 0800 00000001'), 0, 8), true, 'without a checksum there is nothing to be wrong');
 });
 
-t.test('RFC 2784 §2.2: Reserved1 is summed, though not judged', async t => {
+t.test('RFC 2784 §2.6: Reserved1 is summed, though not judged', async t => {
   const mem = bytes('8000 0800 0000 0001 ffff');
   mem[4] = 0x77;
   mem[5] = 0xfe;

@@ -61,7 +61,7 @@ t.test('RFC 7637 §3.2: the vectors are read, and their frames are untagged', as
   }
 });
 
-t.test('RFC 7637 §3.2: usable VSIDs are 1000 to FFFFFE', async t => {
+t.test('RFC 7637 §3.4: usable VSIDs are 1000 to FFFFFE', async t => {
   t.same([0, 0xfff, 0xffffff, 0x1000000, -1].map(isUsableVsid), [false, false, false, false, false]);
   t.same([0x1000, 5001, 0xfffffe].map(isUsableVsid), [true, true, true]);
 });
