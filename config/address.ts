@@ -9,6 +9,8 @@ import { Refusal } from './refusal.js';
 import type { Address, Prefix, Words } from './types.js';
 
 const V4_MAPPED = 0xffff;
+/** Eight groups with an IPv4 tail have 45 characters, and a zone is worth its own message; ipaddr.js need not chew on more. */
+const LONGEST_IPV6 = 64;
 /** Bits of the v4-mapped form before the IPv4 address itself. */
 export const V4_BITS = 96;
 
@@ -48,6 +50,7 @@ function ipv4Value(text: string): number {
 
 function parseIpv6(text: string): Address | Refusal<Address> {
   let parsed: ipaddr.IPv6;
+  if (text.length > LONGEST_IPV6) return new Refusal('not an IPv6 address', 'write 2001:db8::1');
   try {
     parsed = ipaddr.IPv6.parse(text);
   } catch {

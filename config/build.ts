@@ -66,13 +66,11 @@ function buildGateway(g: Whole<GatewayDraft>): Gateway {
 
 function buildTenant(view: TenantView, mtu: number): Tenant {
   const t = whole(view.draft);
-  const partsOf = new Map<SubnetDraft, SubnetPart[]>();
-  for (const part of view.parts) partsOf.set(part.subnet, [...partsOf.get(part.subnet) ?? [], part]);
   return {
     line: t.line,
     name: t.name,
     rdid: t.rdid,
-    subnets: mapFrozen(view.draft.subnets ?? [], subnet => buildSubnet(subnet, partsOf.get(subnet) ?? [])),
+    subnets: mapFrozen(view.draft.subnets ?? [], subnet => buildSubnet(subnet, view.partsOf.get(subnet) ?? [])),
     records: mapFrozen(t.records, (r, i): LookupRecord => ({
       line: r.line, type: r.type, ca: r.type === 'static' ? r.ca : null, mac: r.mac, host: r.host, vsid: r.vsid ?? view.placed[i]?.subnet.vsid ?? 0,
     })),

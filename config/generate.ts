@@ -49,7 +49,7 @@ function renderSection({ id, help, fields }: SectionShape): string {
 
 function valueOf({ kind }: Field<unknown>): string {
   if (kind.section === undefined) return cell(kind.label);
-  const link = `[${kind.section.id}](#${kind.section.id})`;
+  const link = `[${kind.section.id}](#${kind.section.id.toLowerCase()})`;
   return kind.id === undefined ? `list of ${link}` : `object ${link}`;
 }
 

@@ -133,7 +133,7 @@ export function either<T, U>(first: Kind<T>, special: Json & (string | boolean |
 /** Items that could not be read stay in the list as undefined, so that positions keep their meaning. */
 export function list<T>(item: Kind<T>, least: 0 | 1): Kind<readonly (T | undefined)[]> {
   return {
-    label: `a list: ${item.label}`,
+    label: `a list, each item ${item.label}`,
     json: { type: 'array', items: refOf(item), ...(least === 0 ? {} : { minItems: least }) },
     parts: [item],
     read(node, reporter) {

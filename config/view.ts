@@ -16,6 +16,8 @@ export interface View {
   readonly hosts: Named<HostDraft>;
   readonly uplinks: Named<UplinkDraft>;
   readonly tenants: readonly TenantView[];
+  /** The first tenant to name each VSID. */
+  readonly vsidOwners: ReadonlyMap<number, TenantView>;
 }
 
 export interface Named<T> {
@@ -35,7 +37,9 @@ export interface SubnetPart {
 export interface TenantView {
   readonly draft: TenantDraft;
   readonly title: string;
+  /** All prefixes of all subnets. */
   readonly parts: readonly SubnetPart[];
+  readonly partsOf: ReadonlyMap<SubnetDraft, readonly SubnetPart[]>;
   readonly index: PrefixIndex<SubnetPart>;
   readonly subnetsKnown: boolean;
   readonly byVsid: ReadonlyMap<number, SubnetDraft>;
@@ -48,17 +52,15 @@ export interface TenantView {
 }
 
 export function makeView(draft: ConfigDraft, reporter: Reporter): View {
-  return {
-    draft,
-    reporter,
-    hosts: named(draft.hosts),
-    uplinks: named(draft.uplinks),
-    tenants: (draft.tenants ?? []).map(viewTenant),
-  };
+  const tenants = (draft.tenants ?? []).map(viewTenant);
+  const vsidOwners = new Map<number, TenantView>();
+  for (const tenant of tenants) for (const vsid of tenant.byVsid.keys()) if (!vsidOwners.has(vsid)) vsidOwners.set(vsid, tenant);
+  return { draft, reporter, hosts: named(draft.hosts), uplinks: named(draft.uplinks), tenants, vsidOwners };
 }
 
 function viewTenant(draft: TenantDraft): TenantView {
-  const parts = (draft.subnets ?? []).flatMap(partsOf);
+  const partsOf = new Map((draft.subnets ?? []).map(subnet => [subnet, partsIn(subnet)]));
+  const parts = [...partsOf.values()].flat();
   const index = makeIndex(parts.map(part => ({ prefix: part.prefix, owner: part })));
   const byVsid = new Map<number, SubnetDraft>();
   for (const subnet of draft.subnets ?? []) if (subnet.vsid !== undefined && !byVsid.has(subnet.vsid)) byVsid.set(subnet.vsid, subnet);
@@ -74,13 +76,13 @@ function viewTenant(draft: TenantDraft): TenantView {
   });
 
   return {
-    draft, title: titled('tenant', draft), parts, index, byVsid, placed, owners, recordsKnown,
+    draft, title: titled('tenant', draft), parts, partsOf, index, byVsid, placed, owners, recordsKnown,
     subnetsKnown: draft.subnets?.every(s => s.vsid !== undefined && s.prefix !== undefined && s.prefix6 !== undefined) ?? false,
     sites: named(draft.sites),
   };
 }
 
-function partsOf(subnet: SubnetDraft): SubnetPart[] {
+function partsIn(subnet: SubnetDraft): SubnetPart[] {
   const parts: SubnetPart[] = [];
   for (const [key, gatewayKey] of [['prefix', 'gateway'], ['prefix6', 'gateway6']] as const) {
     const prefix = subnet[key];

@@ -23,9 +23,9 @@ export function reportTwins<D extends { readonly at: Node; readonly line: number
 export function checkReference<T>(reporter: Reporter, node: Node, place: Place, noun: string, name: string | undefined, all: Named<T>): boolean {
   if (name === undefined || all.byName.has(name)) return true;
   if (!all.known) return false;
-  const names = [...all.byName.keys()];
-  const list = names.length === 0 ? `there are no ${noun}s` : names.length <= 5 ? `there are: ${names.join(', ')}` : `add it to "${noun}s"`;
-  reporter.report(node, place, `no ${noun} has this name`, reporter.suggest(name, names, list));
+  const count = all.byName.size;
+  const list = count === 0 ? `there are no ${noun}s` : count <= 5 ? `there are: ${[...all.byName.keys()].join(', ')}` : `add it to "${noun}s"`;
+  reporter.report(node, place, `no ${noun} has this name`, reporter.suggest(name, all.byName.keys(), list));
   return false;
 }
 

@@ -1,6 +1,6 @@
 /** Prefixes that claim the same addresses: within a tenant its subnets, sites and pool, among tenants their pools. */
 import type { Node } from '../jsonc.js';
-import { makeIndex } from '../prefix-index.js';
+import { type Entry, makeIndex } from '../prefix-index.js';
 import { nodeOfItem, type Place } from '../problems.js';
 import type { Prefix } from '../types.js';
 import { subnetName, type TenantView, type View } from '../view.js';
@@ -31,9 +31,9 @@ export function checkOverlaps(view: View): void {
   for (const tenant of view.tenants) {
     const pool = poolClaims(tenant);
     pools.push(...pool);
-    checkClaims(view, [...networkClaims(tenant), ...pool], (a, b) => a.kind !== 'pool' || b.kind !== 'pool');
+    checkClaims(view, [...networkClaims(tenant), ...pool], false);
   }
-  checkClaims(view, pools, () => true);
+  checkClaims(view, pools, true);
 }
 
 function networkClaims(tenant: TenantView): Claimed[] {
@@ -55,20 +55,27 @@ function poolClaims(tenant: TenantView): Claimed[] {
   });
 }
 
-/** Each claim that meets another is reported once, at whichever of the two comes later in the file. */
-function checkClaims({ reporter }: View, claims: readonly Claimed[], matters: (a: Claim, b: Claim) => boolean): void {
+/**
+ * Each claim that meets another is reported once, at whichever of the two comes later in the file.
+ * Pools against pools are a question among all tenants, so within one they are passed over.
+ */
+function checkClaims({ reporter }: View, claims: readonly Claimed[], amongPools: boolean): void {
   const blamed = new Set<Claim>();
-  for (const { prefix, owner, around } of makeIndex(claims)) {
-    for (let outer = around; outer !== undefined; outer = outer.around) {
-      if (!matters(owner, outer.owner)) continue;
-      const [first, later] = owner.node.start < outer.owner.node.start ? [owner, outer.owner] : [outer.owner, owner];
-      if (first !== later && !blamed.has(later)) {
-        blamed.add(later);
-        const theirs = first.tenant === later.tenant ? first.title : `${first.tenant.title}'s ${first.title}`;
-        const text = (first === owner ? prefix : outer.prefix).text;
-        reporter.report(later.at, later.place, `overlaps ${theirs} ${text}, line ${reporter.lineOf(first.node.start)}`, ADVICE[[first.kind, later.kind].sort().join(' ')]);
-      }
-      break;
+  /** For a pool's entry, the closest entry around it that is no pool's. */
+  const network = new Map<Entry<Claim>, Entry<Claim> | undefined>();
+  for (const entry of makeIndex(claims)) {
+    let outer = entry.around;
+    if (!amongPools && entry.owner.kind === 'pool') {
+      if (outer?.owner.kind === 'pool') outer = network.get(outer);
+      network.set(entry, outer);
     }
+    if (outer === undefined) continue;
+
+    const [first, later] = entry.owner.node.start < outer.owner.node.start ? [entry, outer] : [outer, entry];
+    if (first.owner === later.owner || blamed.has(later.owner)) continue;
+    blamed.add(later.owner);
+    const { tenant, kind, title, node } = first.owner;
+    const theirs = tenant === later.owner.tenant ? title : `${tenant.title}'s ${title}`;
+    reporter.report(later.owner.at, later.owner.place, `overlaps ${theirs} ${first.prefix.text}, line ${reporter.lineOf(node.start)}`, ADVICE[[kind, later.owner.kind].sort().join(' ')]);
   }
 }

@@ -35,7 +35,7 @@ function subnetOf(view: View, tenant: TenantView, record: RecordDraft, place: Su
   if (vsid === undefined) return undefined;
   const subnet = tenant.byVsid.get(vsid);
   if (subnet === undefined && tenant.subnetsKnown) {
-    const owner = view.tenants.find(other => other.byVsid.has(vsid));
+    const owner = view.vsidOwners.get(vsid);
     const whose = owner === undefined ? 'no subnet has this VSID' : `a VSID of ${owner.title}'s, line ${owner.byVsid.get(vsid)?.line}`;
     const known = [...tenant.byVsid.keys()];
     view.reporter.report(at, 'vsid', whose, known.length > 0 && known.length <= 4 ? `${tenant.title} has ${known.join(', ')}` : 'leave it out where the CA tells the subnet');
@@ -58,7 +58,7 @@ function checkCa({ reporter }: View, tenant: TenantView, record: RecordDraft, pl
 
   const gateway = place?.gateway;
   if (place === undefined) reportHomeless(reporter, tenant, record, subnet);
-  else if (subnet !== undefined && place.subnet.vsid !== subnet.vsid && !tenant.parts.some(part => part.subnet === subnet && covers(part.prefix, ca))) {
+  else if (subnet !== undefined && place.subnet.vsid !== subnet.vsid && !tenant.partsOf.get(subnet)?.some(part => covers(part.prefix, ca))) {
     reporter.report(at, 'ca', `outside VSID ${vsid}: it lies in ${place.prefix.text}, VSID ${place.subnet.vsid}, line ${place.subnet.line}`, 'correct the CA, or leave "vsid" out');
   } else if (gateway && compareWords(gateway.words, ca.words) === 0) {
     reporter.report(at, 'ca', `the gateway’s own CA in ${subnetName(place.subnet)}, line ${place.subnet.line}`, 'give the VM another, or the subnet another gateway');
@@ -78,7 +78,7 @@ function reportHomeless(reporter: View['reporter'], tenant: TenantView, { at, ca
   const wrong = unusable(ca);
   if (wrong !== undefined) reporter.report(at, 'ca', `${wrong} cannot be a CA`, listSubnets(tenant));
   else if (subnet !== undefined && subnet.prefix !== undefined && subnet.prefix6 !== undefined) {
-    const prefixes = tenant.parts.filter(part => part.subnet === subnet).map(part => part.prefix.text).join(' and ');
+    const prefixes = (tenant.partsOf.get(subnet) ?? []).map(part => part.prefix.text).join(' and ');
     if (prefixes !== '') reporter.report(at, 'ca', `outside ${prefixes} of ${subnetName(subnet)}, line ${subnet.line}`, 'correct the CA or the VSID');
   } else if (vsid === null && tenant.subnetsKnown) reporter.report(at, 'ca', `in no subnet of ${tenant.title}`, listSubnets(tenant));
 }

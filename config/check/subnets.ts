@@ -1,5 +1,6 @@
 /** Virtual subnets: their prefixes, the gateway's CA in them, and who may speak for them. */
-import { compareWords, covers, lastWords, makePrefix, V4_BITS } from '../address.js';
+import { compareWords, covers, lastWords, V4_BITS } from '../address.js';
+import { findLongest } from '../prefix-index.js';
 import type { SubnetDraft } from '../schema.js';
 import { lowestHost } from '../scalars.js';
 import { subnetName, type SubnetPart, type TenantView, type View } from '../view.js';
@@ -60,7 +61,7 @@ function checkGatewayCa({ reporter }: View, tenant: TenantView, part: SubnetPart
   const fit = `write ${lowestHost(prefix).text}, or another host address of ${prefix.text}`;
   if (gateway.family !== prefix.family) reporter.report(subnet.at, gatewayKey, `an IPv${gateway.family} address`, fit);
   else if (!covers(prefix, gateway)) {
-    const other = tenant.parts.find(p => p.subnet !== subnet && covers(p.prefix, gateway));
+    const other = findLongest(tenant.index, gateway)?.owner;
     const where = other === undefined ? '' : `, but inside ${other.prefix.text} of line ${other.subnet.line}`;
     reporter.report(subnet.at, gatewayKey, `outside ${prefix.text}${where}`, fit);
   } else {
@@ -79,7 +80,6 @@ export function endOf(prefix: SubnetPart['prefix'], words: SubnetPart['prefix'][
 
 /** For advice: the subnets a CA could belong to, when they are few enough to list. */
 export function listSubnets(tenant: TenantView): string {
-  const texts = tenant.parts.map(({ prefix }) => makePrefix(prefix.words, prefix.bits).text);
-  if (texts.length === 0) return 'the tenant has no subnets';
-  return texts.length <= 4 ? `its subnets: ${texts.join(', ')}` : 'add a subnet for it, or correct it';
+  if (tenant.parts.length === 0) return 'the tenant has no subnets';
+  return tenant.parts.length <= 4 ? `its subnets: ${tenant.parts.map(part => part.prefix.text).join(', ')}` : 'add a subnet for it, or correct it';
 }
