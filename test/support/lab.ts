@@ -20,10 +20,14 @@ export class Lab {
   readonly state: SharedState;
   readonly gateway: Gateway;
   readonly sent: Sent[] = [];
+  /** Exceptions that the pipeline caught; a test of anything else wants none. */
+  readonly faults: unknown[] = [];
   /** Milliseconds since the epoch; tests move it. */
   now = 1_700_000_000_000;
   readonly #ids: TenantIds;
   #generation = 1;
+  /** What really came and went, to hold the ledger to. */
+  readonly #wire = { bytesIn: 0, out: 0, bytesOut: 0 };
 
   /** `config` is the text of a config file, or an object to be written as one. */
   constructor(config: string | object, seed = 1) {
@@ -34,11 +38,14 @@ export class Lab {
       state: this.state, worker: 0, policy: compileConfig(valid, this.#ids, this.#generation, seed), random: seededRandom(seed),
       outlet: {
         send: (mem, at, end, peer) => {
+          this.#wire.out++;
+          this.#wire.bytesOut += end - at;
           this.sent.push({ peer: this.gateway.context.policy.peers.names[peer], bytes: mem.slice(at, end) });
           return false;
         },
       },
     });
+    this.gateway.onFault = error => this.faults.push(error);
   }
 
   /** A datagram from `pa` ("192.0.2.11" or "192.0.2.11:4711"); returns the fate, or the drop reason, in its word. */
@@ -46,6 +53,7 @@ export class Lab {
     const [, address, port] = /^\[?([^\]]*?)\]?(?::(\d+))?$/.exec(pa.includes(':') && !pa.includes('.') && !pa.startsWith('[') ? `[${pa}]` : pa) ?? [];
     const peer = this.gateway.context.policy.findSender(...words(address), Number(port ?? 50000));
     const room = new Uint8Array(datagram); // the pipeline may write into what it is given
+    this.#wire.bytesIn += room.length;
     const verdict = this.gateway.receive(room, 0, 0, room.length, peer, Carrier[carrier], side, this.now);
     return FATES[String(verdict)] ?? REASON_NAMES[verdict];
   }
@@ -72,11 +80,20 @@ export class Lab {
     return totals([this.gateway.ledger], rows);
   }
 
-  /** Everything that does not add up, per tenant and in total; a test wants []. */
+  /** Names of all tenants there have been. */
+  tenants(): string[] {
+    return [...this.#ids.entries()].map(([, name]) => name);
+  }
+
+  /** Everything that does not add up, per tenant, in total and against the wire; a test wants []. */
   imbalances(): string[] {
     const all = this.totals();
     const found = imbalances(all);
     if (all.packets.in !== this.gateway.received) found.push(`received ${this.gateway.received} but in is ${all.packets.in}`);
+    for (const name of ['bytesIn', 'out', 'bytesOut'] as const) {
+      if (all.packets[name] !== this.#wire[name]) found.push(`the wire saw ${name} ${this.#wire[name]}, the ledger ${all.packets[name]}`);
+    }
+    found.push(...this.faults.map(fault => `exception: ${String(fault)}`));
     for (const [, name] of [[0, '-'] as const, ...this.#ids.entries()]) found.push(...imbalances(this.totals(name)).map(what => `${name}: ${what}`));
     return found;
   }
