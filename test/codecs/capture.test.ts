@@ -276,3 +276,10 @@ t.test('our recording of Linux FOU has the 173 packets that were recorded', asyn
   t.equal(packets.length, 173);
   t.ok(packets.every(({ linkType, data, originalLen }) => linkType === 1 && data.length / 2 === originalLen));
 });
+
+t.test('every test that the README names for capture files is there', async t => {
+  const readme = readFileSync(new URL('../../codecs/README.md', import.meta.url), 'utf8');
+  const named = [...readme.slice(readme.indexOf('## Capture files')).matchAll(/`(pcap|pcapng|capture|link): ([^`]+)`/g)];
+  t.ok(named.length > 30, `${named.length} names`);
+  for (const [, file, name] of named) t.ok(readFileSync(new URL(`${file}.test.ts`, import.meta.url), 'utf8').includes(name), `${file}: ${name}`);
+});
