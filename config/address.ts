@@ -133,7 +133,8 @@ export function maskWord(bits: number, i: number): number {
 }
 
 export function maskWords(words: Words, bits: number): Words {
-  return [(words[0] & maskWord(bits, 0)) >>> 0, (words[1] & maskWord(bits, 1)) >>> 0, (words[2] & maskWord(bits, 2)) >>> 0, (words[3] & maskWord(bits, 3)) >>> 0];
+  const keep = (i: number): number => (words[i] & maskWord(bits, i)) >>> 0;
+  return [keep(0), keep(1), keep(2), keep(3)];
 }
 
 /** The last address of a prefix: an IPv4 subnet's broadcast address. */

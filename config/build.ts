@@ -12,7 +12,9 @@ import { subnetName, type SubnetPart, type TenantView, type View } from './view.
 type Leaf = string | number | boolean | null | Address | Prefix | Endpoint | Mac | Socket | Via | Node;
 
 /** A type without the undefined that means "reported": there are no problems, so there is none. */
-type Whole<T> = T extends Leaf ? T : T extends readonly (infer I)[] ? readonly Whole<Exclude<I, undefined>>[] : { readonly [K in keyof T]: Whole<Exclude<T[K], undefined>> };
+type Whole<T> = T extends Leaf ? T
+  : T extends readonly (infer I)[] ? readonly Whole<Exclude<I, undefined>>[]
+  : { readonly [K in keyof T]: Whole<Exclude<T[K], undefined>> };
 
 /** The one place that trusts validation: called only when no problem was reported. */
 function whole<T>(draft: T): Whole<Exclude<T, undefined>> {
@@ -77,7 +79,9 @@ function buildTenant(view: TenantView, mtu: number): Tenant {
     routes: mapFrozen(t.routes, r => ({ line: r.line, prefix: r.prefix, metric: r.metric, via: r.via })),
     nat: t.nat === null ? null : buildNat(t.nat),
     forward: t.forward === null ? null : freeze({ line: t.forward.line, uplink: t.forward.uplink, key: t.forward.key }),
-    sites: mapFrozen(t.sites, s => ({ line: s.line, name: s.name, type: s.type, pa: s.pa, key: s.key, prefixes: freeze([...s.prefixes]), mtu: s.mtu ?? mtu })),
+    sites: mapFrozen(t.sites, s => (
+      { line: s.line, name: s.name, type: s.type, pa: s.pa, key: s.key, prefixes: freeze([...s.prefixes]), mtu: s.mtu ?? mtu }
+    )),
     acls: mapFrozen(t.acls, buildAcl),
   };
 }

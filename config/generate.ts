@@ -43,7 +43,9 @@ const FORMATS = [
 ] as const;
 
 function renderSection({ id, help, fields }: SectionShape): string {
-  const rows = Object.entries(fields).map(([key, field]) => `| \`${key}\` | ${valueOf(field)} | ${defaultOf(field)} | ${code(field.example)} | ${cell(field.help)} |\n`);
+  const rows = Object.entries(fields).map(([key, field]) => (
+    `| \`${key}\` | ${valueOf(field)} | ${defaultOf(field)} | ${code(field.example)} | ${cell(field.help)} |\n`
+  ));
   return `## ${id}\n\n${help}\n\n| key | value | default | example | meaning |\n| --- | --- | --- | --- | --- |\n${rows.join('')}`;
 }
 

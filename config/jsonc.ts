@@ -41,9 +41,13 @@ const MAX_FAULTS = 100;
 /** Whatever stands where a value belongs, up to a delimiter or a comment. */
 const BARE_VALUE = /(?:(?!\/[/*])[^\s,;[\]{}"])+/y;
 const BARE_KEY = /[^\s,:=[\]{}"]+/y;
+/** Hexadecimal, a leading zero or plus, underscores: numbers elsewhere. Two dots make an address. */
+const LIKE_A_NUMBER = /^[-+]?[0-9.][-+_0-9a-fA-FxX]*\.?[-+_0-9a-fA-FxX]*$/;
 const NUMBER = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
 const WORDS: ReadonlyMap<string, boolean | null> = new Map<string, boolean | null>([['true', true], ['false', false], ['null', null]]);
-const ESCAPES: ReadonlyMap<string, string> = new Map([['"', '"'], ['\\', '\\'], ['/', '/'], ['b', '\b'], ['f', '\f'], ['n', '\n'], ['r', '\r'], ['t', '\t']]);
+const ESCAPES: ReadonlyMap<string, string> = new Map([
+  ['"', '"'], ['\\', '\\'], ['/', '/'], ['b', '\b'], ['f', '\f'], ['n', '\n'], ['r', '\r'], ['t', '\t'],
+]);
 
 interface State {
   readonly text: string;
@@ -106,7 +110,8 @@ function skip(s: State): void {
       continue;
     }
     if (c > 127 && /\s/.test(text[at] ?? '')) {
-      fault(s, at, 'a space that is not a plain space', 'often pasted from a web page: type it again', `U+${c.toString(16).padStart(4, '0').toUpperCase()}`);
+      const code = `U+${c.toString(16).padStart(4, '0').toUpperCase()}`;
+      fault(s, at, 'a space that is not a plain space', 'often pasted from a web page: type it again', code);
       if (s.at === text.length) return;
       at++;
       continue;
@@ -319,7 +324,6 @@ function word(s: State): Node {
 
   const end = start + bare.length;
   s.at = end;
-  const first = bare.charCodeAt(0);
   if (NUMBER.test(bare)) {
     const n = Number(bare);
     if (Number.isFinite(n)) return { kind: 'number', start, end, value: n };
@@ -330,7 +334,7 @@ function word(s: State): Node {
   const lower = bare.toLowerCase();
   if (WORDS.has(lower)) fault(s, start, `${bare} is not a word of JSON`, `write ${lower}`);
   else if (lower === 'none' || lower === 'nil' || lower === 'undefined') fault(s, start, `${bare} is not a word of JSON`, 'write null');
-  else if (((first >= ZERO && first <= NINE) || '+-.'.includes(bare[0] ?? '')) && /^[-+._0-9a-fA-FxX]+$/.test(bare) && (bare.match(/\./g)?.length ?? 0) < 2) {
+  else if (bare.length < 64 && LIKE_A_NUMBER.test(bare)) {
     fault(s, start, 'not a number of JSON', 'write plain decimal digits, or put text in double quotes', bare);
   } else fault(s, start, 'text without quotes', `write "${unquote(bare)}"`, bare);
   return bad(start, end);

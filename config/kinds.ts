@@ -92,7 +92,8 @@ export function whole(unit: string, min: number, max: number): Kind<number> {
         return Number(node.value) >= min && Number(node.value) <= max ? Number(node.value) : undefined;
       } else return wrongKind(node, label, `a number from ${min} to ${max}`, reporter);
       if (Number.isInteger(value) && value >= min && value <= max) return value;
-      reporter.report(node, null, Number.isInteger(value) ? 'out of range' : 'not a whole number', `write a whole number from ${min} to ${max}${unit === '' ? '' : ` (${unit})`}`);
+      const advice = `write a whole number from ${min} to ${max}${unit === '' ? '' : ` (${unit})`}`;
+      reporter.report(node, null, Number.isInteger(value) ? 'out of range' : 'not a whole number', advice);
       return undefined;
     },
   };

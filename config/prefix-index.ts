@@ -17,7 +17,7 @@ export interface Entry<T> {
 export type PrefixIndex<T> = readonly Entry<T>[];
 
 export function makeIndex<T>(items: readonly { readonly prefix: Prefix; readonly owner: T }[]): PrefixIndex<T> {
-  const sorted = [...items].sort((a, b) => a.prefix.family - b.prefix.family || compareWords(a.prefix.words, b.prefix.words) || a.prefix.bits - b.prefix.bits);
+  const sorted = [...items].sort(({ prefix: a }, { prefix: b }) => a.family - b.family || compareWords(a.words, b.words) || a.bits - b.bits);
   const open: Entry<T>[] = [];
   return sorted.map(({ prefix, owner }) => {
     while (open.length > 0 && !coversPrefix(open[open.length - 1].prefix, prefix)) open.pop();

@@ -8,7 +8,9 @@ export const UDP = 17;
 export const ICMP = 1;
 export const ICMPV6 = 58;
 
-const NUMBERS: ReadonlyMap<string, number | null> = new Map<string, number | null>([['any', null], ['tcp', TCP], ['udp', UDP], ['icmp', ICMP], ['icmpv6', ICMPV6]]);
+const NUMBERS: ReadonlyMap<string, number | null> = new Map<string, number | null>([
+  ['any', null], ['tcp', TCP], ['udp', UDP], ['icmp', ICMP], ['icmpv6', ICMPV6],
+]);
 export const PROTOCOL_WORDS: readonly string[] = [...NUMBERS.keys()];
 
 export function parseProtocol(node: Node, reporter: Reporter): number | null | undefined {

@@ -16,7 +16,9 @@ import { CONFIG } from './schema.js';
 import type { Problem, ReadResult } from './types.js';
 import { makeView } from './view.js';
 
-const CHECKS = [checkGateway, checkMtus, checkPeers, checkTenants, checkSubnets, checkRecords, checkRoutes, checkNat, checkSites, checkAcls, checkOverlaps] as const;
+const CHECKS = [
+  checkGateway, checkMtus, checkPeers, checkTenants, checkSubnets, checkRecords, checkRoutes, checkNat, checkSites, checkAcls, checkOverlaps,
+] as const;
 
 /**
  * Read a config. `file` is only a name, for messages. Never throws on account of the text, however broken.

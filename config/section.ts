@@ -32,7 +32,14 @@ export function section<F extends { readonly [K in keyof F]: Field<unknown> }>(i
     return draft as Draft<F>;
   }
 
-  return { id, label: `an object: ${id}`, json: sectionJson(help, declared), parts: Object.values(declared).map(field => field.kind), section: { id, help, fields: declared }, read };
+  return {
+    id,
+    label: `an object: ${id}`,
+    json: sectionJson(help, declared),
+    parts: Object.values(declared).map(field => field.kind),
+    section: { id, help, fields: declared },
+    read,
+  };
 }
 
 function find(members: readonly Member[], key: string): Node | undefined {

@@ -1,8 +1,9 @@
 /** The gateway's own section: listening addresses, ports, sizes, times. */
+import type { Node } from '../jsonc.js';
 import { nodeOfItem } from '../problems.js';
 import type { GatewayDraft } from '../schema.js';
 import type { Address } from '../types.js';
-import type { View } from '../view.js';
+import type { TenantView, View } from '../view.js';
 import { isAllZero, unusable } from './common.js';
 
 export function checkGateway({ draft, reporter }: View): void {
@@ -20,11 +21,13 @@ export function checkGateway({ draft, reporter }: View): void {
   }
   const { timers, limits } = gateway;
   if (timers?.fragmentHold !== undefined && timers.fragment !== undefined && timers.fragmentHold > timers.fragment) {
-    report(timers.at, 'fragmentHold', `longer than timers.fragment, ${timers.fragment} seconds`, 'a fragment cannot wait longer than its datagram is remembered');
+    report(timers.at, 'fragmentHold', `longer than timers.fragment, ${timers.fragment} seconds`,
+      'a fragment cannot wait longer than its datagram is remembered');
   }
   const tenants = draft.tenants?.length ?? 0;
   if (limits?.tenants !== undefined && tenants > limits.tenants) {
-    report(gateway.at, 'limits', `room for ${limits.tenants} tenants, but the file has ${tenants}`, `set limits.tenants to ${tenants} or more`);
+    report(gateway.at, 'limits', `room for ${limits.tenants} tenants, but the file has ${tenants}`,
+      `set limits.tenants to ${tenants} or more`);
   }
   if (gateway.metrics) {
     const wrong = unusable(gateway.metrics.listen, ['loopback', 'unspecified']);
@@ -36,7 +39,8 @@ export function checkGateway({ draft, reporter }: View): void {
       if (address === undefined) return [];
       const wrong = isAllZero(address) ? undefined : unusable(address, ['loopback']);
       if (wrong === undefined) return [{ address, index, line: reporter.lineOf(nodeOfItem(at, key, index).start) }];
-      report(at, [key, index], `${wrong}, where nothing can listen`, address.family === 6 ? 'write an address of this machine' : 'write an address of this machine, or 0.0.0.0 for all');
+      report(at, [key, index], `${wrong}, where nothing can listen`,
+        address.family === 6 ? 'write an address of this machine' : 'write an address of this machine, or 0.0.0.0 for all');
       return [];
     });
   }
@@ -44,11 +48,13 @@ export function checkGateway({ draft, reporter }: View): void {
   function checkListeners(key: 'listen' | 'uplinkListen', own: readonly Listener[], others: readonly Listener[]): void {
     const before = [...others];
     for (const { address, index, line } of own) {
-      const clash = before.find(b => b.address.text === address.text || (b.address.family === address.family && isAllZero(b.address) !== isAllZero(address)));
+      const clash = before.find(({ address: b }) => b.text === address.text || (b.family === address.family && isAllZero(b) !== isAllZero(address)));
       if (clash !== undefined && gateway !== undefined) {
         const where = `${others.includes(clash) ? 'listen, ' : ''}line ${clash.line}`;
-        if (clash.address.text === address.text) report(gateway.at, [key, index], `already in ${where}`, key === 'uplinkListen' ? 'leave uplinkListen out to share listen' : 'keep one');
-        else report(gateway.at, [key, index], `overlaps ${clash.address.text}, ${where}`, 'list every address, or only the one that means all');
+        if (clash.address.text === address.text) report(gateway.at, [key, index], `already in ${where}`,
+          key === 'uplinkListen' ? 'leave uplinkListen out to share listen' : 'keep one');
+        else report(gateway.at, [key, index], `overlaps ${clash.address.text}, ${where}`,
+          'list every address, or only the one that means all');
       }
       before.push({ address, index, line });
     }
@@ -60,16 +66,23 @@ interface Listener { readonly address: Address; readonly index: number; readonly
 /** Below these a tunnel would break what IP promises its users: RFC 791 §3.1 (every host takes 576), RFC 8200 §5 (every link takes 1280). */
 const LEAST_INNER = { 4: 576, 6: 1280 } as const;
 
-interface Underlay { readonly title: string; readonly at: View['tenants'][number]['draft']['at']; readonly mtu: number | null | undefined; readonly needs: number }
+interface Underlay {
+  readonly title: string;
+  readonly at: Node;
+  readonly mtu: number | null | undefined;
+  readonly needs: number;
+}
 
 /** An MTU must leave room for the smallest packet that every link has to carry. */
 export function checkMtus({ draft, reporter, tenants }: View): void {
-  const hasV6 = (view: View['tenants'][number]): boolean => view.parts.some(part => part.prefix.family === 6);
+  const hasV6 = (view: TenantView): boolean => view.parts.some(part => part.prefix.family === 6);
   const anyV6 = tenants.some(hasV6);
   const forwardsV6 = new Set(tenants.filter(hasV6).map(view => view.draft.forward?.uplink));
 
   // Overhead up to the inner IP header: outer IP and UDP, then GRE with a key, and for hosts an Ethernet header too.
-  const least = (v6Inside: boolean, outer: 4 | 6 | undefined, afterUdp: number): number => LEAST_INNER[v6Inside ? 6 : 4] + (outer === 6 ? 48 : 28) + afterUdp;
+  const least = (v6Inside: boolean, outer: 4 | 6 | undefined, afterUdp: number): number => (
+    LEAST_INNER[v6Inside ? 6 : 4] + (outer === 6 ? 48 : 28) + afterUdp
+  );
   const underlays: Underlay[] = [
     ...(draft.hosts ?? []).map(h => ({ title: `host ${h.name}`, at: h.at, mtu: h.mtu, needs: least(anyV6, h.pa?.address.family, 22) })),
     ...(draft.uplinks ?? []).map(u => ({ title: `uplink ${u.name}`, at: u.at, mtu: u.mtu, needs: least(forwardsV6.has(u.name), u.pa?.address.family, 8) })),
@@ -81,10 +94,12 @@ export function checkMtus({ draft, reporter, tenants }: View): void {
   let most = { title: 'any host', needs: least(anyV6, 4, 22) };
   for (const { title, at, mtu, needs } of underlays) {
     if (mtu === null && needs > most.needs) most = { title, needs };
-    if (typeof mtu === 'number' && mtu < needs) reporter.report(at, 'mtu', 'too small', `at least ${needs}: the encapsulation, and the smallest packet that every link must carry`);
+    if (typeof mtu === 'number' && mtu < needs) reporter.report(at, 'mtu', 'too small',
+      `at least ${needs}: the encapsulation, and the smallest packet that every link must carry`);
   }
   const mtu = draft.gateway?.mtu;
   if (draft.gateway !== undefined && mtu !== undefined && mtu < most.needs) {
-    reporter.report(draft.gateway.at, 'mtu', `too small for ${most.title}`, `at least ${most.needs}: the encapsulation, and the smallest packet that every link must carry`);
+    reporter.report(draft.gateway.at, 'mtu', `too small for ${most.title}`,
+      `at least ${most.needs}: the encapsulation, and the smallest packet that every link must carry`);
   }
 }

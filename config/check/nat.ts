@@ -1,5 +1,4 @@
 /** NAT and forwarding: their uplinks, the pool, and static mappings. */
-import { hostPrefix } from '../address.js';
 import { findLongest, makeIndex, type PrefixIndex } from '../prefix-index.js';
 import type { MappingDraft, NatDraft } from '../schema.js';
 import { withPort } from '../scalars.js';
@@ -15,14 +14,16 @@ export function checkNat(view: View): void {
     checkReference(reporter, nat.at, 'uplink', 'uplink', nat.uplink, uplinks);
     nat.pool?.forEach((entry, i) => {
       const wrong = entry === undefined ? undefined : entry.map(prefix => unusable(prefix)).find(w => w !== undefined);
-      if (wrong !== undefined) reporter.report(nat.at, ['pool', i], `${wrong} cannot be translated to`, 'use addresses that the uplink routes to this gateway');
+      if (wrong !== undefined) reporter.report(nat.at, ['pool', i], `${wrong} cannot be translated to`,
+        'use addresses that the uplink routes to this gateway');
     });
     checkMappings(view, tenant, nat);
   }
 }
 
 function checkMappings({ reporter }: View, tenant: TenantView, nat: NatDraft): void {
-  const pool = nat.pool?.includes(undefined) === false ? makeIndex(nat.pool.flatMap(entry => (entry ?? []).map(prefix => ({ prefix, owner: nat })))) : undefined;
+  const whole = nat.pool?.includes(undefined) === false ? nat.pool : undefined;
+  const pool = whole && makeIndex(whole.flatMap(entry => entry ?? []).map(prefix => ({ prefix, owner: nat })));
   const taken = new Map<string, MappingDraft>();
   for (const mapping of nat.mappings ?? []) {
     checkExternal(reporter, mapping, pool);
@@ -32,7 +33,8 @@ function checkMappings({ reporter }: View, tenant: TenantView, nat: NatDraft): v
     const id = `${proto} ${withPort(external.address, external.port)}`;
     const first = taken.get(id);
     if (first === undefined) taken.set(id, mapping);
-    else reporter.report(at, 'external', `line ${first.line} maps this ${proto} port already`, 'one external port leads to one place: keep one');
+    else reporter.report(at, 'external', `line ${first.line} maps this ${proto} port already`,
+      'one external port leads to one place: keep one');
   }
 }
 
@@ -40,7 +42,8 @@ function checkExternal(reporter: View['reporter'], { at, external }: MappingDraf
   if (external === undefined) return;
   if (external.address.family === 6) reporter.report(at, 'external', 'an IPv6 address', 'NAT is IPv4 only: use an address of the pool');
   else if (pool !== undefined && findLongest(pool, external.address) === undefined) {
-    reporter.report(at, 'external', 'not an address of the pool', `the pool: ${pool.slice(0, 4).map(entry => entry.prefix.text).join(', ')}${pool.length > 4 ? ', …' : ''}`);
+    reporter.report(at, 'external', 'not an address of the pool',
+      `the pool: ${pool.slice(0, 4).map(entry => entry.prefix.text).join(', ')}${pool.length > 4 ? ', …' : ''}`);
   }
 }
 
@@ -51,6 +54,7 @@ function checkInternal(reporter: View['reporter'], tenant: TenantView, { at, int
   else if (!tenant.owners.has(address.text) && tenant.recordsKnown) {
     const own = findLongest(tenant.index, address)?.owner.gateway?.text === address.text;
     if (own) reporter.report(at, 'internal', 'the gateway’s own CA', 'a mapping leads to a VM: write its CA');
-    else reporter.report(at, 'internal', 'no record for this CA', `add one to the records of ${tenant.title}, or correct it: ${hostPrefix(address).text} is nobody’s`);
+    else reporter.report(at, 'internal', 'no record for this CA',
+      `add one to the records of ${tenant.title}, or correct it`);
   }
 }

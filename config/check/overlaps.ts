@@ -37,13 +37,16 @@ export function checkOverlaps(view: View): void {
 }
 
 function networkClaims(tenant: TenantView): Claimed[] {
-  const subnets = tenant.parts.map(({ prefix, subnet, key }) => (
-    { prefix, owner: { tenant, kind: 'subnet' as const, title: `subnet ${subnetName(subnet) ?? ''}`, at: subnet.at, place: key, node: nodeOfItem(subnet.at, key, 0) } }
+  const claims: Claimed[] = tenant.parts.map(({ prefix, subnet: { at }, subnet, key }) => (
+    { prefix, owner: { tenant, kind: 'subnet', title: `subnet ${subnetName(subnet) ?? ''}`, at, place: key, node: nodeOfItem(at, key, 0) } }
   ));
-  const sites = (tenant.draft.sites ?? []).flatMap(site => (site.prefixes ?? []).flatMap((prefix, i) => (
-    prefix === undefined ? [] : [{ prefix, owner: { tenant, kind: 'site' as const, title: `site ${site.name ?? ''}`, at: site.at, place: ['prefixes', i] as const, node: nodeOfItem(site.at, 'prefixes', i) } }]
-  )));
-  return [...subnets, ...sites];
+  for (const { at, name, prefixes } of tenant.draft.sites ?? []) {
+    prefixes?.forEach((prefix, i) => {
+      if (prefix === undefined) return;
+      claims.push({ prefix, owner: { tenant, kind: 'site', title: `site ${name ?? ''}`, at, place: ['prefixes', i], node: nodeOfItem(at, 'prefixes', i) } });
+    });
+  }
+  return claims;
 }
 
 function poolClaims(tenant: TenantView): Claimed[] {
@@ -76,6 +79,7 @@ function checkClaims({ reporter }: View, claims: readonly Claimed[], amongPools:
     blamed.add(later.owner);
     const { tenant, kind, title, node } = first.owner;
     const theirs = tenant === later.owner.tenant ? title : `${tenant.title}'s ${title}`;
-    reporter.report(later.owner.at, later.owner.place, `overlaps ${theirs} ${first.prefix.text}, line ${reporter.lineOf(node.start)}`, ADVICE[[kind, later.owner.kind].sort().join(' ')]);
+    reporter.report(later.owner.at, later.owner.place, `overlaps ${theirs} ${first.prefix.text}, line ${reporter.lineOf(node.start)}`,
+      ADVICE[[kind, later.owner.kind].sort().join(' ')]);
   }
 }

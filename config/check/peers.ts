@@ -1,8 +1,9 @@
 /** Who speaks from where: the PAs of hosts, uplinks and sites, and whether the gateway can reach them. */
+import { useOf } from '../address.js';
 import type { Node } from '../jsonc.js';
 import type { Endpoint } from '../types.js';
 import { titled, type View } from '../view.js';
-import { isAllZero, reportTwins, unusable } from './common.js';
+import { reportTwins, unusable } from './common.js';
 
 interface Peer {
   readonly kind: 'host' | 'uplink' | 'site';
@@ -17,10 +18,13 @@ interface Peer {
 
 export function checkPeers(view: View): void {
   const { draft, reporter } = view;
-  reportTwins(reporter, draft.hosts ?? [], 'name', h => h.name, first => `line ${first.line} has a host of this name`, 'give each host a name of its own');
-  reportTwins(reporter, draft.uplinks ?? [], 'name', u => u.name, first => `line ${first.line} has an uplink of this name`, 'give each uplink a name of its own');
+  reportTwins(reporter, draft.hosts ?? [], 'name', h => h.name, first => `line ${first.line} has a host of this name`,
+    'give each host a name of its own');
+  reportTwins(reporter, draft.uplinks ?? [], 'name', u => u.name, first => `line ${first.line} has an uplink of this name`,
+    'give each uplink a name of its own');
   for (const host of draft.hosts ?? []) {
-    if (host.encap === 'vxlan' && host.flowId === 'hash') reporter.report(host.at, 'flowId', 'VXLAN has no FlowID', 'leave it out: with VXLAN the UDP source port carries the hash');
+    if (host.encap === 'vxlan' && host.flowId === 'hash') reporter.report(host.at, 'flowId', 'VXLAN has no FlowID',
+      'leave it out: with VXLAN the UDP source port carries the hash');
   }
 
   const peers = peersOf(view);
@@ -50,7 +54,8 @@ function peersOf({ draft, tenants }: View): Peer[] {
   }
   for (const tenant of tenants) {
     for (const d of tenant.draft.sites ?? []) {
-      if (d.pa !== undefined) peers.push({ kind: 'site', title: `${tenant.title}'s ${titled('site', d)}`, name: d.name, at: d.at, line: d.line, pa: d.pa, key: d.key });
+      if (d.pa === undefined) continue;
+      peers.push({ kind: 'site', title: `${tenant.title}'s ${titled('site', d)}`, name: d.name, at: d.at, line: d.line, pa: d.pa, key: d.key });
     }
   }
   return peers;
@@ -62,8 +67,10 @@ function checkOwn({ draft, reporter }: View, group: readonly Peer[]): void {
   const own = [...(gateway?.listen ?? []), ...(gateway?.uplinkListen ?? [])].some(address => address?.text === group[0].pa.address.text);
   if (!own) return;
   for (const { at, pa } of group) {
-    if (pa.port === 0) reporter.report(at, 'pa', 'the gateway listens on this address itself', 'add the port the other side sends from, or correct the address');
-    else if (pa.port === gateway?.grePort || pa.port === gateway?.vxlanPort) reporter.report(at, 'pa', 'the gateway’s own socket', 'write the port the other side sends from');
+    if (pa.port === 0) reporter.report(at, 'pa', 'the gateway listens on this address itself',
+      'add the port the other side sends from, or correct the address');
+    else if (pa.port === gateway?.grePort || pa.port === gateway?.vxlanPort) reporter.report(at, 'pa', 'the gateway’s own socket',
+      'write the port the other side sends from');
   }
 }
 
@@ -79,11 +86,13 @@ function checkSharers({ reporter }: View, group: readonly Peer[]): void {
       blamed.add(peer);
       // The same name too: the whole line is there twice, and the name has been reported.
       if (owner.name !== peer.name || owner.kind !== peer.kind) {
-        reporter.report(peer.at, 'pa', `${owner.title}, line ${owner.line}, has this PA`, 'each peer needs its own: where they share an address, give every one its port');
+        reporter.report(peer.at, 'pa', `${owner.title}, line ${owner.line}, has this PA`,
+          'each peer needs its own: where they share an address, give every one its port');
       }
     } else if (site !== undefined && peer.key !== undefined) {
       blamed.add(peer);
-      reporter.report(peer.at, peer.key === null ? 'pa' : 'key', `${site.title}, line ${site.line}, has this PA and this key`, 'sites that share a PA need different keys');
+      reporter.report(peer.at, peer.key === null ? 'pa' : 'key', `${site.title}, line ${site.line}, has this PA and this key`,
+        'sites that share a PA need different keys');
     } else if (peer.kind === 'site') sites.set(`${peer.pa.port} ${peer.key}`, peer);
     else owners.set(peer.pa.port, peer);
   }
@@ -92,7 +101,8 @@ function checkSharers({ reporter }: View, group: readonly Peer[]): void {
   if (ported === undefined) return;
   for (const peer of group) {
     if (peer.pa.port === 0 && !blamed.has(peer)) {
-      reporter.report(peer.at, 'pa', `shares its address with ${ported.title}, line ${ported.line}, but has no port`, 'PAs that share an address must all carry ports');
+      reporter.report(peer.at, 'pa', `shares its address with ${ported.title}, line ${ported.line}, but has no port`,
+        'PAs that share an address must all carry ports');
     }
   }
 }
@@ -109,13 +119,15 @@ function checkReach({ draft, reporter }: View, peers: readonly Peer[]): void {
       const ofFamily = mine.filter(address => address?.family === family);
       const stranger = heard.find(peer => peer.pa.address.family === family && unusable(peer.pa.address, ['loopback']) === undefined);
       if (stranger !== undefined && ofFamily.length === 0) {
-        reporter.report(gateway.at, side, `no IPv${family} address, but ${stranger.title}, line ${stranger.line}, has an IPv${family} PA`, `add an IPv${family} address to ${side}`);
+        reporter.report(gateway.at, side, `no IPv${family} address, but ${stranger.title}, line ${stranger.line}, has an IPv${family} PA`,
+          `add an IPv${family} address to ${side}`);
         continue;
       }
-      if (ofFamily.length === 0 || ofFamily.some(address => address !== undefined && (isAllZero(address) || unusable(address) !== 'a loopback address'))) continue;
+      if (ofFamily.length === 0 || !ofFamily.every(address => address !== undefined && useOf(address) === 'loopback')) continue;
       const distant = heard.find(peer => peer.pa.address.family === family && unusable(peer.pa.address) === undefined);
       if (distant !== undefined) {
-        reporter.report(gateway.at, side, `only a loopback address, but ${distant.title}, line ${distant.line}, is at ${distant.pa.text}`, 'listen on an address that it can reach');
+        reporter.report(gateway.at, side, `only a loopback address, but ${distant.title}, line ${distant.line}, is at ${distant.pa.text}`,
+          'listen on an address that it can reach');
       }
     }
   }

@@ -29,7 +29,8 @@ interface Seen {
 function subnetOf(view: View, tenant: TenantView, record: RecordDraft, place: SubnetPart | undefined): SubnetDraft | undefined {
   const { vsid, type, at } = record;
   if (vsid === null) {
-    if (type === 'l2only' || type === 'wildcard') view.reporter.report(at, 'vsid', 'missing', `a record of type ${type} has no CA to find its subnet by: add "vsid"`);
+    if (type === 'l2only' || type === 'wildcard') view.reporter.report(at, 'vsid', 'missing',
+      `a record of type ${type} has no CA to find its subnet by: add "vsid"`);
     return place?.subnet;
   }
   if (vsid === undefined) return undefined;
@@ -38,17 +39,21 @@ function subnetOf(view: View, tenant: TenantView, record: RecordDraft, place: Su
     const owner = view.vsidOwners.get(vsid);
     const whose = owner === undefined ? 'no subnet has this VSID' : `a VSID of ${owner.title}'s, line ${owner.byVsid.get(vsid)?.line}`;
     const known = [...tenant.byVsid.keys()];
-    view.reporter.report(at, 'vsid', whose, known.length > 0 && known.length <= 4 ? `${tenant.title} has ${known.join(', ')}` : 'leave it out where the CA tells the subnet');
+    view.reporter.report(at, 'vsid', whose,
+      known.length > 0 && known.length <= 4 ? `${tenant.title} has ${known.join(', ')}` : 'leave it out where the CA tells the subnet');
   }
   return subnet;
 }
 
 /** Returns false when another record has the CA, so that its MAC is not counted twice as well. */
-function checkCa({ reporter }: View, tenant: TenantView, record: RecordDraft, place: SubnetPart | undefined, subnet: SubnetDraft | undefined): boolean {
+function checkCa(
+  { reporter }: View, tenant: TenantView, record: RecordDraft, place: SubnetPart | undefined, subnet: SubnetDraft | undefined,
+): boolean {
   const { at, type, ca, vsid } = record;
   if (type === undefined || ca === undefined) return true;
   if (type !== 'static') {
-    if (ca !== null && !isAllZero(ca)) reporter.report(at, 'ca', `a record of type ${type} has no CA`, 'leave "ca" out, or make the type static');
+    if (ca !== null && !isAllZero(ca)) reporter.report(at, 'ca', `a record of type ${type} has no CA`,
+      'leave "ca" out, or make the type static');
     return true;
   }
   if (ca === null) {
@@ -59,9 +64,11 @@ function checkCa({ reporter }: View, tenant: TenantView, record: RecordDraft, pl
   const gateway = place?.gateway;
   if (place === undefined) reportHomeless(reporter, tenant, record, subnet);
   else if (subnet !== undefined && place.subnet.vsid !== subnet.vsid && !tenant.partsOf.get(subnet)?.some(part => covers(part.prefix, ca))) {
-    reporter.report(at, 'ca', `outside VSID ${vsid}: it lies in ${place.prefix.text}, VSID ${place.subnet.vsid}, line ${place.subnet.line}`, 'correct the CA, or leave "vsid" out');
+    reporter.report(at, 'ca', `outside VSID ${vsid}: it lies in ${place.prefix.text}, VSID ${place.subnet.vsid}, line ${place.subnet.line}`,
+      'correct the CA, or leave "vsid" out');
   } else if (gateway && compareWords(gateway.words, ca.words) === 0) {
-    reporter.report(at, 'ca', `the gateway’s own CA in ${subnetName(place.subnet)}, line ${place.subnet.line}`, 'give the VM another, or the subnet another gateway');
+    reporter.report(at, 'ca', `the gateway’s own CA in ${subnetName(place.subnet)}, line ${place.subnet.line}`,
+      'give the VM another, or the subnet another gateway');
   } else {
     const end = endOf(place.prefix, ca.words);
     if (end !== undefined) reporter.report(at, 'ca', `${end} of ${place.prefix.text}`, 'no VM can have it: use an address between');
@@ -79,7 +86,8 @@ function reportHomeless(reporter: View['reporter'], tenant: TenantView, { at, ca
   if (wrong !== undefined) reporter.report(at, 'ca', `${wrong} cannot be a CA`, listSubnets(tenant));
   else if (subnet !== undefined && subnet.prefix !== undefined && subnet.prefix6 !== undefined) {
     const prefixes = (tenant.partsOf.get(subnet) ?? []).map(part => part.prefix.text).join(' and ');
-    if (prefixes !== '') reporter.report(at, 'ca', `outside ${prefixes} of ${subnetName(subnet)}, line ${subnet.line}`, 'correct the CA or the VSID');
+    if (prefixes !== '') reporter.report(at, 'ca', `outside ${prefixes} of ${subnetName(subnet)}, line ${subnet.line}`,
+      'correct the CA or the VSID');
   } else if (vsid === null && tenant.subnetsKnown) reporter.report(at, 'ca', `in no subnet of ${tenant.title}`, listSubnets(tenant));
 }
 
@@ -99,7 +107,8 @@ function checkHost({ reporter, hosts }: View, record: RecordDraft, subnet: Subne
   if (!checkReference(reporter, at, 'host', 'host', host, hosts) || host === undefined || subnet === undefined) return;
   const allowed = speakers.get(subnet);
   if (allowed === undefined || allowed.has(host) || !hosts.byName.has(host)) return;
-  reporter.report(at, 'host', `not among the hosts of ${subnetName(subnet)}, line ${subnet.line}`, `add it there, or use one of: ${[...allowed].slice(0, 5).join(', ')}`);
+  reporter.report(at, 'host', `not among the hosts of ${subnetName(subnet)}, line ${subnet.line}`,
+    `add it there, or use one of: ${[...allowed].slice(0, 5).join(', ')}`);
 }
 
 function checkMac({ draft, reporter }: View, record: RecordDraft, subnet: SubnetDraft | undefined, fresh: boolean, seen: Seen): void {
@@ -126,6 +135,7 @@ function checkMac({ draft, reporter }: View, record: RecordDraft, subnet: Subnet
   const first = adapters.get(id);
   // One VM may have several CAs, and an l2only record beside the ones it has; it cannot be in two places.
   if (first === undefined) adapters.set(id, record);
-  else if (first.host !== host) reporter.report(at, 'mac', `line ${first.line} has this MAC on ${first.host}`, 'a MAC is on one host per VSID: correct the MAC or the host');
+  else if (first.host !== host) reporter.report(at, 'mac', `line ${first.line} has this MAC on ${first.host}`,
+    'a MAC is on one host per VSID: correct the MAC or the host');
   else if (type === 'l2only' && first.type === 'l2only') reporter.report(at, 'mac', `line ${first.line} says the same`, 'keep one');
 }

@@ -17,12 +17,16 @@ export function checkRoutes(view: View): void {
         const part = connected.get(prefix.text);
         const wrong = prefix.text === '0.0.0.0/0' || prefix.text === '::/0' ? undefined : unusable(prefix, ['unspecified']);
         if (part !== undefined) {
-          view.reporter.report(at, 'prefix', `subnet ${subnetName(part.subnet)}, line ${part.subnet.line}, is this prefix`, 'a connected subnet needs no route and takes none: take it out');
+          view.reporter.report(at, 'prefix', `subnet ${subnetName(part.subnet)}, line ${part.subnet.line}, is this prefix`,
+            'a connected subnet needs no route and takes none: take it out');
         } else if (wrong !== undefined) view.reporter.report(at, 'prefix', `starts with ${wrong}, which is never routed`, 'take it out');
         const id = `${prefix.text} ${metric}`;
         const first = taken.get(id);
-        if (first !== undefined && metric !== undefined) view.reporter.report(at, 'prefix', `line ${first.line} has a route to this prefix with metric ${metric}`, 'give one of them another metric, or keep one');
-        else taken.set(id, route);
+        if (first === undefined) taken.set(id, route);
+        else if (metric !== undefined) {
+          view.reporter.report(at, 'prefix', `line ${first.line} has a route to this prefix with metric ${metric}`,
+            'give one of them another metric, or keep one');
+        }
       }
       checkVia(view, tenant, route);
     }
@@ -42,7 +46,8 @@ function checkVia({ reporter }: View, tenant: TenantView, { at, prefix, via }: R
     const prefixes = site?.prefixes;
     if (prefixes === undefined || prefixes.some(p => p === undefined || coversPrefix(p, prefix))) return;
     const known = prefixes.map(p => p?.text ?? '').join(', ');
-    reporter.report(at, 'prefix', `not within the prefixes of site ${via.site}, line ${site?.line}`, `answers from outside ${known} would not be let in: route what the site has, or add to its prefixes`);
+    reporter.report(at, 'prefix', `not within the prefixes of site ${via.site}, line ${site?.line}`,
+      `answers from outside ${known} would not be let in: route what the site has, or add to its prefixes`);
   } else if (via?.kind === 'ca') checkNextHop(reporter, tenant, at, prefix, via.address);
 }
 
@@ -55,6 +60,7 @@ function checkNextHop(reporter: View['reporter'], tenant: TenantView, at: RouteD
   } else if (part.gateway !== undefined && covers({ ...part.prefix, words: part.gateway.words, bits: 128 }, hop)) {
     reporter.report(at, 'via', 'the gateway’s own CA', 'a route leads to somebody else: name a VM that routes');
   } else if (!tenant.owners.has(hop.text) && tenant.recordsKnown) {
-    reporter.report(at, 'via', 'no record for this CA', `add one to the records of ${tenant.title}: without it nobody knows the next hop’s MAC and host`);
+    reporter.report(at, 'via', 'no record for this CA',
+      `add one to the records of ${tenant.title}: without it nobody knows the next hop’s MAC and host`);
   }
 }

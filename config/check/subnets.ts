@@ -22,7 +22,8 @@ export function checkSubnets(view: View): void {
     }
     // Twins by VSID have been reported, and their default names are twins too.
     const named = subnets.filter(subnet => subnet.name !== null || tenant.byVsid.get(subnet.vsid ?? -1) === subnet);
-    reportTwins(reporter, named, 'name', subnetName, first => `line ${first.line} has a subnet of this name`, 'give each subnet of a tenant a name of its own');
+    reportTwins(reporter, named, 'name', subnetName, first => `line ${first.line} has a subnet of this name`,
+      'give each subnet of a tenant a name of its own');
   }
 }
 
@@ -31,8 +32,10 @@ function checkShape({ reporter }: View, subnet: SubnetDraft): void {
   if (prefix === null && prefix6 === null) reporter.report(at, 'prefix', 'missing', 'a subnet needs "prefix", "prefix6" or both');
   if (prefix?.family === 6) reporter.report(at, 'prefix', 'an IPv6 prefix', 'call the key "prefix6"');
   if (prefix6?.family === 4) reporter.report(at, 'prefix6', 'an IPv4 prefix', 'call the key "prefix"');
-  if (gateway && prefix === null && prefix6 !== null) reporter.report(at, 'gateway', 'a gateway without a prefix', gateway.family === 6 ? 'call the key "gateway6"' : 'add "prefix"');
-  if (gateway6 && prefix6 === null && prefix !== null) reporter.report(at, 'gateway6', 'a gateway without a prefix', gateway6.family === 4 ? 'call the key "gateway"' : 'add "prefix6"');
+  if (gateway && prefix === null && prefix6 !== null) reporter.report(at, 'gateway', 'a gateway without a prefix',
+    gateway.family === 6 ? 'call the key "gateway6"' : 'add "prefix"');
+  if (gateway6 && prefix6 === null && prefix !== null) reporter.report(at, 'gateway6', 'a gateway without a prefix',
+    gateway6.family === 4 ? 'call the key "gateway"' : 'add "prefix6"');
 }
 
 function checkSpeakers({ reporter, hosts }: View, subnet: SubnetDraft): void {

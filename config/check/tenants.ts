@@ -5,8 +5,10 @@ import { reportTwins } from './common.js';
 
 export function checkTenants({ reporter, tenants }: View): void {
   const drafts = tenants.map(view => view.draft);
-  reportTwins(reporter, drafts, 'name', t => t.name, first => `line ${first.line} has a tenant of this name`, 'give each tenant a name of its own');
-  reportTwins(reporter, drafts, 'rdid', t => t.rdid, first => `tenant ${first.name ?? ''}, line ${first.line}, has this RDID`, 'an RDID belongs to one tenant: make a new one, for example with uuidgen');
+  reportTwins(reporter, drafts, 'name', t => t.name, first => `line ${first.line} has a tenant of this name`,
+    'give each tenant a name of its own');
+  reportTwins(reporter, drafts, 'rdid', t => t.rdid, first => `tenant ${first.name ?? ''}, line ${first.line}, has this RDID`,
+    'an RDID belongs to one tenant: make a new one, for example with uuidgen');
   checkVsids(reporter, tenants);
   checkKeys(reporter, tenants);
 }
@@ -22,7 +24,8 @@ function checkVsids(reporter: View['reporter'], tenants: readonly TenantView[]):
       const { at, vsid } = subnet;
       if (vsid === undefined) continue;
       const taken = first.get(vsid);
-      if (vsid < LEAST_VSID || vsid === VENDOR_VSID) reporter.report(at, 'vsid', 'a reserved VSID', `use ${LEAST_VSID} to ${VENDOR_VSID - 1}`);
+      if (vsid < LEAST_VSID || vsid === VENDOR_VSID) reporter.report(at, 'vsid', 'a reserved VSID',
+        `use ${LEAST_VSID} to ${VENDOR_VSID - 1}`);
       else if (taken !== undefined) {
         const whose = taken.tenant === tenant ? 'another subnet' : `${taken.tenant.title}'s subnet`;
         reporter.report(at, 'vsid', `${whose}, line ${taken.subnet.line}, has this VSID`, 'a VSID belongs to one subnet of one tenant');
@@ -41,7 +44,8 @@ function checkKeys(reporter: View['reporter'], tenants: readonly TenantView[]): 
     const taken = forwards.get(id);
     if (taken === undefined) forwards.set(id, tenant);
     else {
-      reporter.report(forward.at, forward.key === null ? null : 'key', `${taken.title}, line ${taken.draft.forward?.line}, forwards to this uplink ${keyed(forward.key)} too`,
+      reporter.report(forward.at, forward.key === null ? null : 'key',
+        `${taken.title}, line ${taken.draft.forward?.line}, forwards to this uplink ${keyed(forward.key)} too`,
         'packets coming back could be either’s: give each tenant a key of its own');
     }
   }
@@ -50,7 +54,8 @@ function checkKeys(reporter: View['reporter'], tenants: readonly TenantView[]): 
     if (!nat || nat.uplink === undefined || nat.key === undefined) continue;
     const taken = forwards.get(`${nat.uplink} ${nat.key}`);
     if (taken !== undefined && taken !== tenant) {
-      reporter.report(nat.at, nat.key === null ? null : 'key', `${taken.title}, line ${taken.draft.forward?.line}, forwards to this uplink ${keyed(nat.key)}`,
+      reporter.report(nat.at, nat.key === null ? null : 'key',
+        `${taken.title}, line ${taken.draft.forward?.line}, forwards to this uplink ${keyed(nat.key)}`,
         'packets coming back could be either’s: use another key, or another uplink');
     }
   }
