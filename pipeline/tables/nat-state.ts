@@ -250,7 +250,10 @@ export class NatState {
     w[H_FREE_SESSION] = session + 1;
     w[this.#perTenant + w[owner + B_TENANT]]--;
     w[H_SESSIONS]--;
-    if (w[owner + B_SESSIONS] === 0) this.unbind(binding);
+    const youngest = w[owner + B_SESSIONS];
+    if (youngest === 0) return this.unbind(binding);
+    const last = this.#sessions + (youngest - 1) * SESSION_WORDS;
+    if (w[last + S_OLDER] === 0) w[owner + B_EXPIRES] = w[last + S_EXPIRES]; // alone again: the binding's time is its own
   }
 
   /** Look at the next `budget` sessions and close those whose time is up. */
