@@ -72,6 +72,8 @@ function checkClaims({ reporter }: View, claims: readonly Claimed[], amongPools:
       if (outer?.owner.kind === 'pool') outer = network.get(outer);
       network.set(entry, outer);
     }
+    // A site may be wider than a subnet or pool, up to the whole Internet by way of headquarters: what lies within is the tenant's own first.
+    while (outer?.owner.kind === 'site' && entry.owner.kind !== 'site' && outer.prefix.bits < entry.prefix.bits) outer = outer.around;
     if (outer === undefined) continue;
 
     const [first, later] = entry.owner.node.start < outer.owner.node.start ? [entry, outer] : [outer, entry];

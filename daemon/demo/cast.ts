@@ -29,20 +29,20 @@ export class Player {
   /** Answers by itself when set: what to send back, or null. */
   respond: ((datagram: Uint8Array) => Uint8Array | null) | null = null;
   received = 0;
+  sent = 0;
+  /** The gateway's port for this player's kind of tunnel. */
+  #gatewayPort = 0;
 
   constructor(name: string) {
     this.name = name;
-    this.socket.on('message', (datagram, { port }) => {
+    this.socket.on('message', datagram => {
       this.received++;
-      const answer = this.respond?.(datagram);
-      if (answer) this.socket.send(answer, this.#answerTo || port, '127.0.0.1');
+      const answer = this.respond?.(datagram) ?? null;
+      if (answer !== null) this.send(answer);
       this.#inbox.push(datagram);
       this.#arrival?.();
     });
   }
-
-  /** The gateway's port for this player's kind of tunnel. */
-  #answerTo = 0;
 
   async bind(): Promise<number> {
     this.socket.bind(0, '127.0.0.1');
@@ -52,11 +52,12 @@ export class Player {
 
   /** Where the gateway listens for this player. */
   speakTo(port: number): void {
-    this.#answerTo = port;
+    this.#gatewayPort = port;
   }
 
   send(datagram: Uint8Array): void {
-    this.socket.send(datagram, this.#answerTo, '127.0.0.1');
+    this.sent++;
+    this.socket.send(datagram, this.#gatewayPort, '127.0.0.1');
   }
 
   /** The first datagram, already here or yet to come, that `wanted` makes something of; it is taken out. Throws when none comes. */

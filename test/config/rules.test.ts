@@ -166,7 +166,7 @@ const SITES: readonly Case[] = [
   ['two sites of one name', { 'tenants[0].sites[1]': { name: 'hq', pa: '198.51.100.32', prefixes: ['192.168.60.0/24'] } }, 'tenants[0].sites[1].name', /has a site of this name/],
   ['a site prefix over a subnet', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '10.0.0.128/25'] }, 'tenants[0].sites[0].prefixes[1]', /overlaps subnet web 10\.0\.0\.0\/24/],
   ['site prefixes over each other', { 'tenants[0].sites[1]': { name: 'lab', pa: '198.51.100.32', prefixes: ['192.168.0.0/16'] } }, 'tenants[0].sites[1].prefixes[0]', /overlaps site hq 192\.168\.50\.0\/24/],
-  ['a site prefix over the pool', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '203.0.113.0/28'] }, 'tenants[0].sites[0].prefixes[1]', /overlaps pool 203\.0\.113\.1/],
+  ['a site prefix over the pool', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '203.0.113.12/30'] }, 'tenants[0].sites[0].prefixes[1]', /overlaps pool 203\.0\.113\.12/],
   ['a multicast site prefix', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '239.0.0.0/8'] }, 'tenants[0].sites[0].prefixes[1]', /never routed/],
   ['a site type that comes later', { 'tenants[0].sites[0].type': 'wireguard' }, 'tenants[0].sites[0].type', /WireGuard sites come later/],
 ];
@@ -205,6 +205,10 @@ const KEYS: readonly Case[] = [
 ];
 
 t.test('the base config has no problems', async t => { t.same(problemsOf(edited({})), []); });
+
+t.test('a site may be wider than the tenant\'s own subnets and pool: the Internet by way of headquarters', async t => {
+  t.same(problemsOf(edited({ 'tenants[0].sites[0].prefixes': ['0.0.0.0/0'] })), []);
+});
 
 const GROUPS = { gateway: GATEWAY, peers: PEERS, tenants: TENANTS, subnets: SUBNETS, records: RECORDS, routes: ROUTES, nat: NAT, sites: SITES, acls: ACLS, keys: KEYS };
 for (const [group, cases] of Object.entries(GROUPS)) {

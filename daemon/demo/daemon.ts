@@ -1,0 +1,101 @@
+/** The daemon under show: a process of its own, watched over its log and asked over its admin socket. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { getJson } from '../admin-client.js';
+import type { DropsAnswer, StatusAnswer, TenantsAnswer } from '../admin.js';
+
+/** How long it may take to come up, to count what it was sent, and to end. */
+const PATIENCE_MS = 5000;
+const LOOK_MS = 5;
+const WORDS_KEPT = 20;
+
+export class RunningDaemon {
+  readonly grePort: number;
+  readonly vxlanPort: number;
+  readonly #process: ChildProcess;
+  readonly #socket: string;
+  readonly #words: readonly string[];
+
+  private constructor(process: ChildProcess, socket: string, words: readonly string[], ready: { sockets: { carrier: string; port: number }[] }) {
+    this.#process = process;
+    this.#socket = socket;
+    this.#words = words;
+    this.grePort = ready.sockets.find(s => s.carrier === 'gre')?.port ?? 0;
+    this.vxlanPort = ready.sockets.find(s => s.carrier === 'vxlan')?.port ?? 0;
+  }
+
+  /** Start it and wait until its log says that all sockets are bound. */
+  static async start(configFile: string, socket: string): Promise<RunningDaemon> {
+    const child = spawn(process.execPath, [fileURLToPath(new URL('./causeway.js', import.meta.url)), 'run', '-c', configFile], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const words: string[] = [];
+    const ready = new Promise<{ sockets: { carrier: string; port: number }[] }>((resolve, reject) => {
+      const timer = setTimeout(() => reject(new Error(`the daemon was not ready within ${PATIENCE_MS} ms\n${words.join('\n')}`)), PATIENCE_MS);
+      const listen = (line: string): void => {
+        words.push(line);
+        if (words.length > WORDS_KEPT) words.shift();
+        if (!line.includes('"msg":"ready"')) return;
+        clearTimeout(timer);
+        resolve(JSON.parse(line) as { sockets: { carrier: string; port: number }[] });
+      };
+      createInterface(child.stdout).on('line', listen);
+      createInterface(child.stderr).on('line', listen);
+      child.once('exit', code => {
+        clearTimeout(timer);
+        reject(new Error(`the daemon ended with ${code} before it was ready\n${words.join('\n')}`));
+      });
+    });
+    try {
+      return new RunningDaemon(child, socket, words, await ready);
+    } catch (error) {
+      child.kill('SIGKILL');
+      throw error;
+    }
+  }
+
+  status(): Promise<StatusAnswer> {
+    return getJson(this.#socket, '/v1/status');
+  }
+
+  tenants(): Promise<TenantsAnswer> {
+    return getJson(this.#socket, '/v1/tenants');
+  }
+
+  /** Drops so far by reason, of one tenant or `-`. */
+  async drops(tenant: string): Promise<Record<string, number>> {
+    const { drops } = await getJson<DropsAnswer>(this.#socket, `/v1/drops?tenant=${encodeURIComponent(tenant)}`);
+    return Object.fromEntries(drops.map(({ reason, count }) => [reason, count]));
+  }
+
+  /** Resolves when it has counted as many datagrams as `sent` says by then. */
+  async received(sent: () => number): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const { packets } = await this.status();
+      if (packets.in >= sent()) return;
+      if (Date.now() > deadline) throw new Error(`the daemon has counted ${packets.in} datagrams of ${sent()}`);
+      await new Promise(resolve => setTimeout(resolve, LOOK_MS));
+    }
+  }
+
+  /** TERM; resolves to its exit code. */
+  async stop(): Promise<number | null> {
+    if (this.#process.exitCode !== null) return this.#process.exitCode;
+    const ended = once(this.#process, 'exit') as Promise<[number | null]>;
+    this.#process.kill('SIGTERM');
+    const timer = setTimeout(() => this.kill(), PATIENCE_MS);
+    const [code] = await ended;
+    clearTimeout(timer);
+    return code;
+  }
+
+  kill(): void {
+    if (this.#process.exitCode === null) this.#process.kill('SIGKILL');
+  }
+
+  /** The end of its log, for when things went wrong. */
+  lastWords(): string {
+    return this.#words.join('\n');
+  }
+}
