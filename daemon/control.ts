@@ -5,8 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { renderProblem, type Config } from '../config/index.js';
 import { makeSharedState, type SharedState } from '../pipeline/gateway.js';
+import { Ledger } from '../pipeline/ledger.js';
 import { Carrier, Side } from '../pipeline/packet.js';
 import type { PolicyData } from '../pipeline/policy.js';
+import { NatState } from '../pipeline/tables/nat-state.js';
 import { startClock } from './clock.js';
 import { readConfigFile, UnreadableFile } from './config-file.js';
 import { makeCounters } from './counters.js';
@@ -32,7 +34,12 @@ export class Control {
   readonly log: Logger;
   readonly ids: TenantIds;
   readonly state: SharedState;
+  /** Views of it, to read only. */
+  readonly ledgers: readonly Ledger[];
+  readonly nat: NatState;
   readonly counters: readonly SharedArrayBuffer[];
+  /** Where the daemon can be asked, once that is known. */
+  readonly endpoints: { admin: { socket: string } | null; metrics: { address: string; port: number } | null } = { admin: null, metrics: null };
   readonly clock = startClock();
   readonly crew: Crew;
   config: Config;
@@ -52,6 +59,8 @@ export class Control {
     this.log = log;
     this.ids = new TenantIds(config.gateway.limits.tenants);
     this.state = makeSharedState(stateSizes(config), WORKERS, this.#seed);
+    this.ledgers = this.state.ledgers.map(memory => new Ledger(memory));
+    this.nat = new NatState(this.state.nat, this.state.sizes.nat);
     this.counters = Array.from({ length: WORKERS }, makeCounters);
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
     this.crew = new Crew({

@@ -1,12 +1,12 @@
 /** `causeway run`: the daemon, from its config to its exit code. */
 import type { Config } from '../config/index.js';
-import { totals, Ledger } from '../pipeline/ledger.js';
 import { readArgs } from './args.js';
 import { Exit, UsageError, type Io, type Verb } from './cli.js';
 import { readConfigFile, renderProblems } from './config-file.js';
 import { Control } from './control.js';
+import { openEndpoints } from './endpoints.js';
 import { makeLog, type Logger } from './log.js';
-import { socketWords } from './status.js';
+import { ledgerTotals, socketWords } from './status.js';
 
 const FLAGS = { config: { type: 'string', short: 'c' } } as const;
 const DRAIN_MS = 5000;
@@ -60,7 +60,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     process.on('unhandledRejection', broken);
 
     const control = new Control({ config, log, script: new URL('./worker.js', import.meta.url), lost: () => give(Exit.failure) });
-    const started = control.start();
+    const started = start(control);
     let ending = false;
     const end = (signal: string): void => {
       if (ending) {
@@ -70,24 +70,37 @@ function serve(config: Config, log: Logger): Promise<number> {
       }
       ending = true;
       log.info({ signal }, 'draining');
-      started.then(() => control.drain(DRAIN_MS)).then(() => {
-        const { packets, drops } = totals(control.state.ledgers.map(memory => new Ledger(memory)));
+      started.then(async endpoints => {
+        await control.drain(DRAIN_MS);
+        await endpoints.close();
+        const { packets, drops } = ledgerTotals(control);
         log.info({ packets, drops }, 'drained');
         give(Exit.ok);
       }).catch(broken);
     };
     process.on('SIGTERM', () => end('SIGTERM'));
     process.on('SIGINT', () => end('SIGINT'));
-    process.on('SIGHUP', () => void started.then(() => control.reload()));
+    process.on('SIGHUP', () => void started.then(() => control.reload(), () => {}));
 
     started.then(() => {
       log.info({
         gateway: config.gateway.name, file: config.file, generation: control.generation, tenants: config.tenants.length,
-        workers: control.crew.size, sockets: control.crew.bound.map(socketWords), pid: process.pid,
+        workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
       }, 'ready');
     }, (error: Error) => {
       log.fatal({ error: error.message }, 'cannot start');
       give(Exit.failure);
     });
   });
+}
+
+async function start(control: Control): Promise<{ close(): Promise<void> }> {
+  const endpoints = await openEndpoints(control);
+  try {
+    await control.start();
+  } catch (error) {
+    await endpoints.close();
+    throw error;
+  }
+  return endpoints;
 }

@@ -4,4 +4,5 @@ import type { Verb } from './cli.js';
 export const VERBS: Readonly<Record<string, () => Promise<{ verb: Verb }>>> = {
   run: () => import('./run.js'),
   check: () => import('./check.js'),
+  show: () => import('./show.js'),
 };
