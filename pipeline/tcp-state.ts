@@ -33,9 +33,10 @@ export function tcpNext(state: number, flags: number, outbound: boolean): number
 export function tcpLifetime(before: number, state: number, timers: Timers): number {
   switch (state) {
     case TcpState.established:
-    case TcpState.inFin:
-    case TcpState.outFin:
       return timers.tcpEstablished;
+    case TcpState.inFin:
+    case TcpState.outFin: // the FIN itself changes no timer, what the other side still sends does
+      return before === state ? timers.tcpEstablished : 0;
     case TcpState.inInit:
     case TcpState.outInit:
       return timers.tcpTransitory;

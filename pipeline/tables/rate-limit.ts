@@ -8,8 +8,9 @@ export class RateLimit {
     this.#filledAt = new Float64Array(tenants + 1).fill(-Infinity);
   }
 
-  /** Take one token of `tenant`; false when there is none. */
+  /** Take one token of `tenant`; false when there is none, and always at a rate of 0. */
   take(tenant: number, perSecond: number, burst: number, now: number): boolean {
+    if (perSecond === 0) return false; // before an infinite silence times no rate: the bucket must outlive this setting
     const earned = Math.max(0, now - this.#filledAt[tenant]) / 1000 * perSecond;
     const tokens = Math.min(burst, this.#tokens[tenant] + earned);
     this.#filledAt[tenant] = now;

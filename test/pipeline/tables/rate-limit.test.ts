@@ -1,0 +1,24 @@
+import t from 'tap';
+import { RateLimit } from '../../../pipeline/tables/rate-limit.js';
+
+t.test('a burst at once, then the sustained rate; tenants do not share', async t => {
+  const limit = new RateLimit(2);
+  const taken = (tenant: number, now: number, tries: number): number =>
+    Array.from({ length: tries }, () => limit.take(tenant, 10, 5, now)).filter(ok => ok).length;
+  t.equal(taken(1, 1000, 20), 5, 'the burst');
+  t.equal(taken(1, 1099, 20), 0, 'not yet a tenth of a second');
+  t.equal(taken(1, 1100, 20), 1);
+  t.equal(taken(2, 1100, 20), 5, 'another tenant');
+  t.equal(taken(1, 60_000, 20), 5, 'silence fills the bucket and no more');
+});
+
+t.test('a clock that goes back grants nothing, and a rate of 0 sends none for as long as it is set', async t => {
+  const limit = new RateLimit(1);
+  t.notOk(limit.take(1, 0, 1, 1000));
+  t.notOk(limit.take(1, 0, 1, 1_000_000));
+  t.ok(limit.take(1, 1, 1, 1_000_000), 'after a reload with another rate');
+  const back = new RateLimit(1);
+  t.ok(back.take(1, 1, 1, 10_000));
+  t.notOk(back.take(1, 1, 1, 5_000));
+  t.ok(back.take(1, 1, 1, 6_000), 'and time goes on from there');
+});

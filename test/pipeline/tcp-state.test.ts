@@ -1,0 +1,44 @@
+/** The table of RFC 6146 §3.5.2.2, row by row: state, segment, side, next state, seconds that are set (0: unchanged). */
+import t from 'tap';
+import { TcpFlag } from '../../codecs/tcp.js';
+import { TCP_STATE_NAMES, TcpState, isOpening, tcpLifetime, tcpNext } from '../../pipeline/tcp-state.js';
+
+const { fin, syn, rst, ack, psh } = TcpFlag;
+const S = TcpState;
+const TIMERS = { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, icmp: 60, fragment: 30, fragmentHold: 2 };
+const IN = true, OUT = false; // who sent it: the inside, the outside
+
+const rows: [name: string, state: number, flags: number, fromInside: boolean, next: number, seconds: number][] = [
+  ['inside SYN again', S.inInit, syn, IN, S.inInit, 240],
+  ['outside SYN: simultaneous open', S.inInit, syn, OUT, S.established, 7440],
+  ['outside SYN+ACK', S.inInit, syn | ack, OUT, S.established, 7440],
+  ['outside RST: refused, and the timer goes on', S.inInit, rst | ack, OUT, S.inInit, 240],
+  ['outside SYN again', S.outInit, syn, OUT, S.outInit, 240],
+  ['inside SYN+ACK', S.outInit, syn | ack, IN, S.established, 7440],
+  ['inside SYN: simultaneous open', S.outInit, syn, IN, S.established, 7440],
+  ['data', S.established, ack | psh, IN, S.established, 7440],
+  ['inside FIN', S.established, fin | ack, IN, S.inFin, 0],
+  ['outside FIN', S.established, fin | ack, OUT, S.outFin, 0],
+  ['inside RST', S.established, rst, IN, S.trans, 240],
+  ['outside RST', S.established, rst | ack, OUT, S.trans, 240],
+  ['data after the inside’s FIN', S.inFin, ack, OUT, S.inFin, 7440],
+  ['inside FIN again', S.inFin, fin | ack, IN, S.inFin, 7440],
+  ['both have closed, outside last', S.inFin, fin | ack, OUT, S.bothFin, 240],
+  ['data after the outside’s FIN', S.outFin, ack, IN, S.outFin, 7440],
+  ['both have closed, inside last', S.outFin, fin | ack, IN, S.bothFin, 240],
+  ['the last ACK extends nothing', S.bothFin, ack, OUT, S.bothFin, 0],
+  ['data after a reset: it was forged', S.trans, ack | psh, IN, S.established, 7440],
+  ['another reset extends nothing', S.trans, rst, OUT, S.trans, 0],
+];
+for (const [name, state, flags, fromInside, next, seconds] of rows) {
+  t.test(`RFC 6146 §3.5.2.2: ${TCP_STATE_NAMES[state]}, ${name}`, async t => {
+    t.equal(TCP_STATE_NAMES[tcpNext(state, flags, fromInside)], TCP_STATE_NAMES[next]);
+    t.equal(tcpLifetime(state, next, TIMERS), seconds);
+  });
+}
+
+t.test('wire-facts §2.4: only a SYN without ACK, RST or FIN opens; ECN bits may come along', async t => {
+  t.ok(isOpening(syn));
+  t.ok(isOpening(syn | 0xc0), 'RFC 3168 §6.1.1');
+  for (const flags of [0, ack, syn | ack, syn | fin, syn | rst, fin, rst, 0x3f]) t.notOk(isOpening(flags), flags.toString(16));
+});
