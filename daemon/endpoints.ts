@@ -1,11 +1,12 @@
 /** Where the daemon can be asked: /metrics and /healthz over TCP, the admin API on a unix socket. */
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { adminRoutes } from './admin.js';
 import { chooseSocket, claimSocket } from './admin-socket.js';
 import type { Control } from './control.js';
 import { closeServer, jsonAnswer, makeServer, type Route } from './http.js';
 import { makeMetrics } from './metrics.js';
-import { ailmentsOf, dropsOf, sessionsOf, statusOf, tenantsOf } from './status.js';
+import { ailmentsOf } from './status.js';
 
 /** Open both, as the config says. Rejects with a sentence when one is not to be had. */
 export async function openEndpoints(control: Control): Promise<{ close(): Promise<void> }> {
@@ -30,15 +31,6 @@ export async function openEndpoints(control: Control): Promise<{ close(): Promis
     throw error;
   }
   return { close };
-}
-
-function adminRoutes(control: Control): Record<string, Route> {
-  return {
-    '/v1/status': async () => jsonAnswer({ ...statusOf(control), ailments: await ailmentsOf(control) }),
-    '/v1/tenants': query => jsonAnswer({ tenants: tenantsOf(control, query) }),
-    '/v1/sessions': query => jsonAnswer(sessionsOf(control, query)),
-    '/v1/drops': query => jsonAnswer({ drops: dropsOf(control, query) }),
-  };
 }
 
 function metricsRoutes(control: Control): Record<string, Route> {

@@ -36,12 +36,18 @@ export interface SessionFilter {
   readonly limit: number;
 }
 
+export interface SessionList {
+  readonly sessions: readonly SessionRow[];
+  /** How many there are, shown or not. */
+  readonly matching: number;
+}
+
 /** A binding that is no more; see nat-state.ts. */
 const FREE = 0xffffffff;
 const PROTOCOLS: Record<number, string> = { [IpProtocol.tcp]: 'tcp', [IpProtocol.udp]: 'udp', [IpProtocol.icmp]: 'icmp' };
 
 /** Sessions that match, up to the limit, and how many match in all. `now` in ms. */
-export function listSessions(nat: NatState, nameOf: (tenant: number) => string, filter: SessionFilter, now: number): { sessions: SessionRow[]; matching: number } {
+export function listSessions(nat: NatState, nameOf: (tenant: number) => string, filter: SessionFilter, now: number): SessionList {
   const sessions: SessionRow[] = [];
   const seconds = Math.floor(now / 1000);
   let matching = 0;

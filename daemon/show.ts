@@ -1,5 +1,6 @@
 /** `causeway show`: what a running daemon holds and has counted, asked over its admin socket. */
 import { nearest } from '../config/problems.js';
+import type { DropsAnswer, SessionsAnswer, TenantsAnswer } from './admin.js';
 import { getJson, Unreachable } from './admin-client.js';
 import { defaultSockets, findSocket } from './admin-socket.js';
 import { readArgs, readNumber, type Values } from './args.js';
@@ -108,7 +109,7 @@ function queryOf(name: string, noun: Noun, values: Values<typeof FLAGS>): string
 }
 
 function renderTenants(answer: unknown, width: number): string {
-  const { tenants } = answer as { tenants: TenantStatus[] };
+  const { tenants } = answer as TenantsAnswer;
   const count = (title: keyof TenantStatus['packets']) => ({ title, right: true, cell: (t: TenantStatus) => t.packets[title] });
   return renderTable<TenantStatus>([
     { title: 'tenant', cell: t => t.name },
@@ -120,7 +121,7 @@ function renderTenants(answer: unknown, width: number): string {
 }
 
 function renderSessions(answer: unknown, width: number): string {
-  const { sessions, matching } = answer as { sessions: SessionRow[]; matching: number };
+  const { sessions, matching } = answer as SessionsAnswer;
   if (matching === 0) return 'no sessions\n';
   const end = ({ address, port }: SessionRow['inside']): string => `${address}:${port}`;
   const table = renderTable<SessionRow>([
@@ -137,13 +138,13 @@ function renderSessions(answer: unknown, width: number): string {
 }
 
 function renderDrops(answer: unknown, width: number): string {
-  const { drops } = answer as { drops: DropStatus[] };
+  const { drops } = answer as DropsAnswer;
   if (drops.length === 0) return 'nothing dropped\n';
   return renderTable<DropStatus>([
     { title: 'tenant', cell: d => d.tenant },
     { title: 'reason', cell: d => d.reason },
     { title: 'severity', cell: d => d.severity },
-    { title: 'packets', right: true, cell: d => d.packets },
+    { title: 'packets', right: true, cell: d => d.count },
     { title: 'meaning', cell: d => d.help },
   ], drops, width);
 }

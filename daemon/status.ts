@@ -8,7 +8,7 @@ import { readClock } from './clock.js';
 import type { Control } from './control.js';
 import { sumCounters } from './counters.js';
 import type { Listen } from './messages.js';
-import { listSessions } from './sessions.js';
+import { listSessions, type SessionList } from './sessions.js';
 import { VERSION } from './version.js';
 
 /** A question that cannot be answered as it was asked. */
@@ -59,7 +59,7 @@ export function ledgerTotals(control: Control): LedgerTotals {
 }
 
 export interface TenantStatus { readonly name: string; readonly packets: PacketTotals; readonly sessions: number }
-export interface DropStatus { readonly tenant: string; readonly reason: string; readonly severity: string; readonly packets: number; readonly help: string; readonly source: string }
+export interface DropStatus { readonly tenant: string; readonly reason: string; readonly severity: string; readonly count: number; readonly help: string; readonly source: string }
 
 /** Every tenant's ledger, `-` where it has counted anything. */
 export function tenantsOf(control: Control, query: URLSearchParams): TenantStatus[] {
@@ -73,13 +73,13 @@ export function tenantsOf(control: Control, query: URLSearchParams): TenantStatu
 export function dropsOf(control: Control, query: URLSearchParams): DropStatus[] {
   const only = tenantNumber(control, query);
   const rows = ledgerRows(control).filter(([row]) => only === undefined || row === only);
-  return rows.flatMap(([row, tenant]) => Object.entries(totals(control.ledgers, [row]).drops).map(([reason, packets]) => {
+  return rows.flatMap(([row, tenant]) => Object.entries(totals(control.ledgers, [row]).drops).map(([reason, count]) => {
     const { severity, help, source } = reasonRow(REASON_NAMES.indexOf(reason)) ?? reasonRow(Reason.internal_error)!;
-    return { tenant, reason, severity, packets, help, source };
-  })).sort((a, b) => b.packets - a.packets);
+    return { tenant, reason, severity, count, help, source };
+  })).sort((a, b) => b.count - a.count);
 }
 
-export function sessionsOf(control: Control, query: URLSearchParams) {
+export function sessionsOf(control: Control, query: URLSearchParams): SessionList {
   return listSessions(control.nat, id => control.ids.nameOf(id), {
     tenant: tenantNumber(control, query),
     ca: caOf(query),

@@ -4,5 +4,7 @@ import type { Verb } from './cli.js';
 export const VERBS: Readonly<Record<string, () => Promise<{ verb: Verb }>>> = {
   run: () => import('./run.js'),
   check: () => import('./check.js'),
+  replay: () => import('./replay.js'),
   show: () => import('./show.js'),
+  demo: () => import('./demo.js'),
 };

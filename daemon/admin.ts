@@ -1,0 +1,22 @@
+/** The admin API: what can be asked, and what the answers look like. GET only, JSON, no answer changes anything. */
+import type { Control } from './control.js';
+import { jsonAnswer, type Route } from './http.js';
+import type { SessionList } from './sessions.js';
+import { ailmentsOf, dropsOf, sessionsOf, statusOf, tenantsOf, type DropStatus, type TenantStatus } from './status.js';
+
+export type StatusAnswer = ReturnType<typeof statusOf> & {
+  /** What is wrong, in sentences; a gateway that is well has none. */
+  readonly ailments: readonly string[];
+};
+export interface TenantsAnswer { readonly tenants: readonly TenantStatus[] }
+export type SessionsAnswer = SessionList;
+export interface DropsAnswer { readonly drops: readonly DropStatus[] }
+
+export function adminRoutes(control: Control): Record<string, Route> {
+  return {
+    '/v1/status': async () => jsonAnswer({ ...statusOf(control), ailments: await ailmentsOf(control) } satisfies StatusAnswer),
+    '/v1/tenants': query => jsonAnswer({ tenants: tenantsOf(control, query) } satisfies TenantsAnswer),
+    '/v1/sessions': query => jsonAnswer(sessionsOf(control, query) satisfies SessionsAnswer),
+    '/v1/drops': query => jsonAnswer({ drops: dropsOf(control, query) } satisfies DropsAnswer),
+  };
+}
