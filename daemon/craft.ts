@@ -2,7 +2,7 @@
  * Packets made by hand, in the words of the field: for `demo`, `trace` and tests. Off the packet path, so it may
  * allocate. Layers are functions; the outer one takes the inner as bytes. Addresses are text.
  */
-import { parseAddress, parseMac, Refusal } from '../config/index.js';
+import { parseAddress, Refusal } from '../config/index.js';
 import { putU32 } from '../codecs/bytes.js';
 import { ETHERNET_LEN, EtherType, writeEthernet } from '../codecs/ethernet.js';
 import { writeGre } from '../codecs/gre.js';
@@ -32,11 +32,11 @@ export function ipv4Word(text: string): number {
   return addressWords(text)[3];
 }
 
-/** A MAC as its high 16 and low 32 bits. */
+/** A MAC, group addresses included, as its high 16 and low 32 bits. */
 export function macWords(text: string): [number, number] {
-  const mac = parseMac(text);
-  if (mac instanceof Refusal) throw new RangeError(`not a MAC: ${text}`);
-  return [mac.high, mac.low];
+  const digits = text.replace(/[:-]/g, '');
+  if (!/^[0-9a-fA-F]{12}$/.test(digits)) throw new RangeError(`not a MAC: ${text}`);
+  return [parseInt(digits.slice(0, 4), 16), parseInt(digits.slice(4), 16)];
 }
 
 /** An IP packet from `from` to `to`; both say the family. */
