@@ -5,7 +5,7 @@
 import { timeMs, type CaptureRecord } from '../codecs/capture.js';
 import { GRE_UDP_PORT, FLOW_PORT_MIN } from '../codecs/gre-udp.js';
 import { LinkView, parseLink } from '../codecs/link.js';
-import { UNDERLAY_HEADROOM, UnderlayView, parseUnderlay, writeUnderlay } from '../codecs/underlay.js';
+import { UNDERLAY_HEADROOM, UnderlayView, parseUnderlay, writeUnderlay, type UnderlayRoute } from '../codecs/underlay.js';
 import { VXLAN_PORT } from '../codecs/vxlan.js';
 import type { Address, Config, Words } from '../config/types.js';
 import { Gateway, makeSharedState, type Observer } from '../pipeline/gateway.js';
@@ -22,6 +22,7 @@ export interface Departure {
   readonly at: number;
   readonly payloadAt: number;
   readonly peer: number;
+  readonly route: UnderlayRoute;
 }
 
 /** Sessions and fragments count seconds in 32 bits; so much below the end, no timer that is added overflows. */
@@ -40,6 +41,8 @@ export class Offline {
   readonly ids: TenantIds;
   /** Exceptions in the pipeline; there are none unless it has a bug. */
   readonly errors: unknown[] = [];
+  /** Told of every tunnel packet, before it is looked into. */
+  onArrival: ((outer: UnderlayView) => void) | null = null;
   /** Datagrams too long for UDP, which no socket would have taken. */
   unsendable = 0;
   /** Milliseconds since the epoch: the latest time a record had. */
@@ -86,6 +89,7 @@ export class Offline {
     const outer = this.#outer;
     let reason = parseLink(mem, 0, end, linkType, this.#link);
     if (reason === 0) reason = parseUnderlay(mem, this.#link.networkAt, end, this.#link.etherType, this.#grePort, this.#vxlanPort, outer);
+    if (reason === 0) this.onArrival?.(outer);
     const side = reason === 0 ? this.#sideOf(outer) : -1;
     if (reason === 0 && side < 0) reason = Reason.not_for_gateway;
     if (reason !== 0) {
@@ -96,6 +100,11 @@ export class Offline {
     const peer = this.gateway.context.policy.findSender(outer.src0, outer.src1, outer.src2, outer.src3, outer.srcPort);
     const carrier = outer.isVxlan ? Carrier.vxlan : Carrier.gre;
     return this.gateway.receive(mem, 0, outer.at, outer.end, peer, carrier, side, this.now, tag);
+  }
+
+  /** A UDP payload, `mem[0..end)`, from `peer` (-1: nobody we know), as if it had come to the right one of our addresses. */
+  receiveDatagram(mem: Uint8Array, end: number, peer: number, isVxlan: boolean, tag: number): number {
+    return this.gateway.receive(mem, 0, 0, end, peer, isVxlan ? Carrier.vxlan : Carrier.gre, Side.both, this.now, tag);
   }
 
   /** Let timers run on for a minute, or for as long as a fragment may be held, so that nothing waits any more. */
@@ -152,13 +161,14 @@ export class Offline {
     const frame = new Uint8Array(UNDERLAY_HEADROOM + end - at);
     frame.set(mem.subarray(at, end), UNDERLAY_HEADROOM);
     const [a, b, c, d] = peers.pa.subarray(peer * 4, peer * 4 + 4);
-    const frameAt = writeUnderlay(frame, UNDERLAY_HEADROOM, frame.length, {
+    const route: UnderlayRoute = {
       family, src: this.#ownAddress(family, peers.kind[peer] === PeerKind.host), dst: [a, b, c, d],
-      srcPort: FLOW_PORT_MIN | (flowHash & FLOW_PORTS),
+      srcPort: FLOW_PORT_MIN | (flowHash & FLOW_PORTS), // RFC 8086 §3.1: the source port names the flow
       dstPort: peers.port[peer] || (peers.encap[peer] === Encap.vxlan ? VXLAN_PORT : GRE_UDP_PORT),
-    });
+    };
+    const frameAt = writeUnderlay(frame, UNDERLAY_HEADROOM, frame.length, route);
     if (frameAt < 0) this.unsendable++;
-    else this.#onSend({ mem: frame, at: frameAt, payloadAt: UNDERLAY_HEADROOM, peer });
+    else this.#onSend({ mem: frame, at: frameAt, payloadAt: UNDERLAY_HEADROOM, peer, route });
     return false;
   }
 

@@ -1,0 +1,264 @@
+/**
+ * A packet's way in words: what each stage saw, decided, and by which line of the config.
+ *
+ * Stages are told apart by identity and not by `Function.name`, which bundlers change.
+ */
+import { IpProtocol } from '../codecs/ip-protocol.js';
+import { ipv4TotalLen, ipv4Ttl } from '../codecs/ipv4.js';
+import { IPV6_LEN, ipv6HopLimit, ipv6PayloadLen } from '../codecs/ipv6.js';
+import { findMss } from '../codecs/tcp.js';
+import { macHigh, macLow } from '../codecs/bytes.js';
+import { ETHERNET_DST, ETHERNET_SRC } from '../codecs/ethernet.js';
+import { Fate, type Context, type Stage } from './context.js';
+import { rewriteTexts } from './explain.js';
+import { Fragment, Rewrite, type Packet } from './packet.js';
+import { Encap, PeerKind, RecordKind } from './policy.js';
+import { Reason } from './reasons.js';
+import { aclIn, aclOut } from './stages/acl.js';
+import { admit } from './stages/admit.js';
+import { claimSite, claimUplink } from './stages/claim.js';
+import { decapGre, decapOverlay } from './stages/decap.js';
+import { encapBridged, encapFrame, encapGre } from './stages/encap.js';
+import { fit } from './stages/fit.js';
+import { fragments } from './stages/fragments.js';
+import { frame } from './stages/frame.js';
+import { guard } from './stages/guard.js';
+import { inner } from './stages/inner.js';
+import { local } from './stages/local.js';
+import { natIn, natOut } from './stages/nat.js';
+import { arp, neighbor } from './stages/neighbor.js';
+import { rewrite } from './stages/rewrite.js';
+import { route, routeInside } from './stages/route.js';
+import { ttl } from './stages/ttl.js';
+import { addressText, endpointText, flowText, ipv4Text, lineText, macText, peerText, recordText, routeText, ruleText, subnetText, tenantText } from './words.js';
+
+/** One stage of a trace. `config` is the file:line that decided, '' where none did. */
+export interface TraceStep { readonly stage: string; readonly text: string; readonly config: string }
+
+/** What a stage has to say, and the line of the config that made it so; null for nothing worth a line. */
+type Told = { readonly text: string; readonly line?: number } | null;
+type Telling = (p: Packet, c: Context, verdict: number) => Told;
+
+const V4_MAPPED = 0xffff;
+
+const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = new Map<Stage, readonly [string, Telling]>([
+  [decapOverlay, ['decap', tellOverlay]],
+  [decapGre, ['decap', tellGre]],
+  [admit, ['admit', tellAdmit]],
+  [frame, ['frame', tellFrame]],
+  [arp, ['arp', tellArp]],
+  [inner, ['inner', tellInner]],
+  [guard, ['guard', tellGuard]],
+  [neighbor, ['neighbor', tellNeighbor]],
+  [fragments, ['fragments', tellFragments]],
+  [claimUplink, ['claim', tellUplink]],
+  [claimSite, ['claim', tellSite]],
+  [aclOut, ['acl', (p, c) => tellAcl(p, c, 1)]],
+  [aclIn, ['acl', (p, c) => (p.family === 0 ? null : tellAcl(p, c, 0))]],
+  [route, ['route', tellRoute]],
+  [routeInside, ['route', tellRoute]],
+  [local, ['local', tellLocal]],
+  [ttl, ['ttl', tellTtl]],
+  [natOut, ['nat', tellNatOut]],
+  [natIn, ['nat', tellNatIn]],
+  [fit, ['fit', tellFit]],
+  [rewrite, ['rewrite', tellRewrite]],
+  [encapFrame, ['encap', tellEncapHost]],
+  [encapBridged, ['encap', tellEncapHost]],
+  [encapGre, ['encap', tellEncapGre]],
+]);
+
+/** Stages that end in `deliver`. */
+const DELIVERING: ReadonlySet<Stage> = new Set([route, routeInside, natIn]);
+
+/** What `stage` did to `p`: a step, two where it also chose the record to deliver to, none where it had nothing to say. */
+export function tellStep(stage: Stage, p: Packet, verdict: number, c: Context): TraceStep[] {
+  const telling = TELLINGS.get(stage);
+  if (telling === undefined) return [{ stage: stage.name, text: '', config: '' }];
+  const [name, tell] = telling;
+  const step = (word: string, { text, line }: NonNullable<Told>): TraceStep => ({ stage: word, text, config: line === undefined ? '' : lineText(c.policy, line) });
+  const told = tell(p, c, verdict);
+  const steps = told !== null ? [step(name, told)] : verdict > 0 ? [step(name, { text: 'dropped here' })] : [];
+  if (DELIVERING.has(stage) && p.route >= 0) {
+    const delivered = tellDelivery(p, c, verdict);
+    if (delivered !== null) steps.push(step('record', delivered));
+  }
+  return steps;
+}
+
+/** The stages this module has words for; a test holds it to the walks. */
+export function toldStages(): ReadonlySet<Stage> {
+  return new Set(TELLINGS.keys());
+}
+
+function tellOverlay(p: Packet, c: Context, verdict: number): Told {
+  const isVxlan = c.policy.peers.encap[p.peer] === Encap.vxlan;
+  if (verdict !== 0) return { text: `${peerText(c.policy, p.peer)} is configured for ${isVxlan ? 'VXLAN' : 'NVGRE'}; this header is not one`, line: c.policy.peers.line[p.peer] };
+  return { text: isVxlan ? `VXLAN, VNI ${p.vsid}` : `NVGRE, VSID ${p.vsid}` };
+}
+
+function tellGre(p: Packet, c: Context, verdict: number): Told {
+  if (verdict !== 0) return { text: `not a GRE packet that ${peerText(c.policy, p.peer)} may send`, line: c.policy.peers.line[p.peer] };
+  const key = p.key < 0 ? 'GRE without a key' : `GRE, key ${p.key}`;
+  if (c.policy.peers.kind[p.peer] !== PeerKind.site) return { text: key };
+  return { text: `${key}: ${peerText(c.policy, p.peer)} of tenant ${tenantText(c.policy, p.tenant)}`, line: c.policy.peers.line[p.peer] };
+}
+
+function tellAdmit(p: Packet, c: Context, verdict: number): Told {
+  if (p.subnet < 0) return { text: `VSID ${p.vsid} belongs to no tenant` };
+  const { subnets } = c.policy;
+  const whose = `${subnetText(c.policy, p.subnet)} of tenant ${tenantText(c.policy, subnets.tenant[p.subnet])}`;
+  return { text: `${whose}: ${peerText(c.policy, p.peer)} may ${verdict === 0 ? '' : 'not '}speak for it`, line: subnets.line[p.subnet] };
+}
+
+function tellFrame(p: Packet, c: Context, verdict: number): Told {
+  if (verdict !== 0) return null;
+  const dst = macText(macHigh(p.mem, p.frameAt + ETHERNET_DST), macLow(p.mem, p.frameAt + ETHERNET_DST));
+  const toGateway = dst === macText(c.policy.macHigh, c.policy.macLow) ? ' (the gateway)' : '';
+  return { text: `${macText(macHigh(p.mem, p.frameAt + ETHERNET_SRC), macLow(p.mem, p.frameAt + ETHERNET_SRC))} -> ${dst}${toGateway}` };
+}
+
+function tellArp(p: Packet, c: Context, verdict: number): Told {
+  if (p.sourceRecord < 0) return null;
+  const source = `sender is ${recordText(c.policy, p.sourceRecord)}`;
+  const line = c.policy.records.line[p.sourceRecord];
+  if (verdict === Fate.consumed) return { text: `${source}; answered with a record of another host or of the gateway`, line };
+  return { text: source, line };
+}
+
+function tellInner(p: Packet, _c: Context, verdict: number): Told {
+  if (verdict !== 0) return null;
+  const { mem, l3 } = p;
+  const [left, len] = p.family === 4 ? [`TTL ${ipv4Ttl(mem, l3)}`, ipv4TotalLen(mem, l3)] : [`hop limit ${ipv6HopLimit(mem, l3)}`, IPV6_LEN + ipv6PayloadLen(mem, l3)];
+  return { text: `${flowText(p)}, ${left}, ${len} bytes` };
+}
+
+function tellGuard(p: Packet, c: Context, verdict: number): Told {
+  const { policy } = c;
+  if (verdict === 0) return { text: `source is ${recordText(policy, p.sourceRecord)}`, line: policy.records.line[p.sourceRecord] };
+  const address = addressText(p.src0, p.src1, p.src2, p.src3);
+  const record = policy.findRecord(p.claimed, p.src0, p.src1, p.src2, p.src3);
+  if (record < 0) return { text: `no record of tenant ${tenantText(policy, p.claimed)} has ${address}` };
+  const { kind, peer, line } = policy.records;
+  if (kind[record] === RecordKind.gateway) return { text: `${address} is the gateway's own`, line: line[record] };
+  return { text: `${address} is at ${peerText(policy, peer[record])}, not at ${peerText(policy, p.peer)}`, line: line[record] };
+}
+
+function tellNeighbor(p: Packet, c: Context, verdict: number): Told {
+  if (verdict === Fate.consumed) return { text: 'neighbor discovery, for the gateway to answer' };
+  return verdict === 0 && p.record >= 0 ? { text: `neighbor discovery, passed on to ${recordText(c.policy, p.record)}`, line: c.policy.records.line[p.record] } : null;
+}
+
+function tellFragments(p: Packet, _c: Context, verdict: number): Told {
+  if (p.fragment === Fragment.none) return null;
+  if (verdict === Fate.held) return { text: `fragment at ${p.fragmentOffset} of datagram ${p.fragmentId}: its first has not come yet` };
+  if (p.fragment === Fragment.first) return { text: `first fragment of datagram ${p.fragmentId}: its ports count for all` };
+  return verdict === 0 ? { text: `fragment at ${p.fragmentOffset} of datagram ${p.fragmentId}: ports known from its first` } : null;
+}
+
+function tellUplink(p: Packet, c: Context, verdict: number): Told {
+  const { policy } = c;
+  const { tenants } = policy;
+  const owner = p.family === 4 && p.dst2 === V4_MAPPED ? policy.findPoolOwner(p.dst3) : -1;
+  if (p.tenant === 0) {
+    return owner > 0
+      ? { text: `${ipv4Text(p.dst3)} is in tenant ${tenantText(policy, owner)}'s NAT pool, which is reached another way`, line: tenants.natLine[owner] }
+      : { text: p.key < 0 ? 'no key, and the destination is in no NAT pool' : `nobody has key ${p.key} at ${peerText(policy, p.peer)}` };
+  }
+  const whose = `tenant ${tenantText(policy, p.tenant)}`;
+  if (verdict !== 0) return { text: `${whose}'s, but its source ${addressText(p.src0, p.src1, p.src2, p.src3)} lies in a subnet of the tenant` };
+  if (owner === p.tenant) return { text: `${ipv4Text(p.dst3)} is in ${whose}'s NAT pool`, line: tenants.natLine[p.tenant] };
+  return { text: `${p.key < 0 ? 'packets without a key' : `key ${p.key}`}: ${whose}'s forwarding`, line: tenants.forwardLine[p.tenant] };
+}
+
+function tellSite(p: Packet, c: Context, verdict: number): Told {
+  const source = addressText(p.src0, p.src1, p.src2, p.src3);
+  return { text: `source ${source} ${verdict === 0 ? 'is' : 'is not'} one of ${peerText(c.policy, p.peer)}'s`, line: c.policy.peers.line[p.peer] };
+}
+
+function tellAcl(p: Packet, c: Context, outbound: number): Told {
+  const { rules, tenants } = c.policy;
+  const matched = p.rule >= 0 && rules.outbound[p.rule] === outbound;
+  if (matched) return { text: ruleText(c.policy, p.rule), line: rules.line[p.rule] };
+  if (tenants.ruleCount[p.tenant] === 0) return null;
+  return { text: `${outbound === 1 ? 'outbound' : 'inbound'}: no entry matches, which allows` };
+}
+
+function tellRoute(p: Packet, c: Context, verdict: number): Told {
+  const { policy } = c;
+  const { records, routes } = policy;
+  if (p.route >= 0) return { text: routeText(policy, p.route, p), line: routes.line[p.route] };
+  if (verdict === Reason.mac_unknown) return { text: "addressed to a MAC that is neither the gateway's nor a record's" };
+  if (p.record < 0) return { text: `tenant ${tenantText(policy, p.tenant)} has no route to ${addressText(p.dst0, p.dst1, p.dst2, p.dst3)}` };
+  return { text: `${records.kind[p.record] === RecordKind.gateway ? '' : 'bridged to '}${recordText(policy, p.record)}`, line: records.line[p.record] };
+}
+
+/** The record at the end of a route into the tenant's own subnets. */
+function tellDelivery(p: Packet, { policy }: Context, verdict: number): Told {
+  if (p.record >= 0) return { text: recordText(policy, p.record).replace(/^record /, ''), line: policy.records.line[p.record] };
+  return verdict === Reason.no_record ? { text: `no record has ${addressText(p.dst0, p.dst1, p.dst2, p.dst3)}` } : null;
+}
+
+function tellLocal(p: Packet, c: Context, verdict: number): Told {
+  if (verdict > 0) return { text: 'for the gateway itself, which has no such service' };
+  return { text: 'for the gateway itself', line: c.policy.records.line[p.record] };
+}
+
+function tellTtl(p: Packet, _c: Context, verdict: number): Told {
+  const left = p.family === 4 ? ipv4Ttl(p.mem, p.l3) : ipv6HopLimit(p.mem, p.l3);
+  const word = p.family === 4 ? 'TTL' : 'hop limit';
+  return { text: verdict === 0 ? `${word} ${left} -> ${left - 1}` : `${word} ${left} ends here` };
+}
+
+function tellNatOut(p: Packet, c: Context, verdict: number): Told {
+  const { policy, nat } = c;
+  const line = policy.tenants.natLine[p.tenant];
+  if (verdict !== 0) return { text: `no way out through tenant ${tenantText(policy, p.tenant)}'s NAT`, line };
+  if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line };
+  const mapping = policy.mappingsInside.find(p.tenant, p.protocol, p.src3, p.sport, 0);
+  const text = `${end(p, p.src3, p.sport)} is ${end(p, p.natAddress, p.natPort)} outside`;
+  if (nat.isStatic(p.binding) && mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
+  return { text, line };
+}
+
+function tellNatIn(p: Packet, c: Context, verdict: number): Told {
+  const { policy } = c;
+  if ((p.rewrites & Rewrite.natIn) === 0) return verdict > 0 ? { text: `nothing inside for ${end(p, p.dst3, p.dport)}`, line: policy.tenants.natLine[p.tenant] } : null;
+  if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line: policy.tenants.natLine[p.tenant] };
+  const mapping = policy.mappingsOutside.find(p.protocol, p.natAddress, p.natPort, 0, 0);
+  const text = `${end(p, p.natAddress, p.natPort)} is ${end(p, p.dst3, p.dport)} inside`;
+  if (mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
+  return { text: `${text}, by a binding`, line: policy.tenants.natLine[p.tenant] };
+}
+
+function end(p: Packet, address: number, port: number): string {
+  return p.icmpType >= 0 ? `${ipv4Text(address)} id ${port}` : endpointText(0, 0, V4_MAPPED, address, port);
+}
+
+function tellFit(p: Packet, c: Context, verdict: number): Told {
+  if (p.family === 0) return null;
+  const { policy } = c;
+  const mtu = policy.innerMtu(p.toPeer, p.toKey >= 0);
+  const line = policy.peers.line[p.toPeer];
+  const size = `${p.end - p.l3} bytes, and ${mtu} fit towards ${peerText(policy, p.toPeer)}`;
+  if (verdict !== 0) return { text: `${size}: too big, and must not be cut`, line };
+  if (p.mtu > 0) return { text: `${size}: cut up`, line };
+  if ((p.rewrites & Rewrite.mss) === 0 || p.protocol !== IpProtocol.tcp) return { text: size, line };
+  const mss = findMss(p.mem, p.l4);
+  return { text: `${size}; ${mss < 0 ? 'no MSS option' : mss > p.mss ? `MSS ${mss} -> ${p.mss}` : `MSS ${mss} stays`}`, line };
+}
+
+function tellRewrite(p: Packet): Told {
+  const texts = rewriteTexts(p).filter(text => !text.startsWith('cut ') && !text.startsWith('MSS '));
+  return texts.length === 0 ? null : { text: texts.join('; ') };
+}
+
+function tellEncapHost(_p: Packet, { exit, policy }: Context): Told {
+  const { peers } = policy;
+  const header = peers.encap[exit.peer] === Encap.vxlan ? `VXLAN, VNI ${exit.vsid}` : `NVGRE, VSID ${exit.vsid}`;
+  return { text: `${header}, ${macText(exit.srcHigh, exit.srcLow)} -> ${macText(exit.dstHigh, exit.dstLow)}, to ${peerText(policy, exit.peer)}`, line: peers.line[exit.peer] };
+}
+
+function tellEncapGre(_p: Packet, { exit, policy }: Context): Told {
+  return { text: `${exit.key < 0 ? 'GRE without a key' : `GRE, key ${exit.key}`}, to ${peerText(policy, exit.peer)}`, line: policy.peers.line[exit.peer] };
+}
