@@ -1,0 +1,93 @@
+import t from 'tap';
+import { aclIn, aclOut } from '../../../pipeline/stages/acl.js';
+import type { Context } from '../../../pipeline/context.js';
+import { Fate } from '../../../pipeline/context.js';
+import { Packet } from '../../../pipeline/packet.js';
+import { ANY_PROTOCOL, type RuleColumns } from '../../../pipeline/policy.js';
+import { Reason } from '../../../pipeline/reasons.js';
+import { maskWord } from '../../../pipeline/tables/lpm.js';
+import { seeded } from '../../codecs/seeded.js';
+
+const RULES = 20;
+const PACKETS = 100;
+const dice = seeded();
+
+/** Few addresses, near each other and on both sides of 2^31, so that much matches and much just misses. */
+function address(): number[] {
+  return dice.below(2) === 0
+    ? [0, 0, 0xffff, [0x0a000000, 0xc0000200][dice.below(2)] + dice.below(4)]
+    : [0xfe800000, 0, dice.below(2) * 0x80000000, 0xfffffffd + dice.below(3)];
+}
+
+function someRules(): RuleColumns {
+  const column = (words = 1): Uint32Array => new Uint32Array(RULES * words);
+  const rules = {
+    names: [], outbound: column(), deny: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
+    remote: column(4), remoteMask: column(4), localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(), line: column(),
+  };
+  for (let i = 0; i < RULES; i++) {
+    rules.outbound[i] = dice.below(2);
+    rules.deny[i] = dice.below(2);
+    rules.protocol[i] = [ANY_PROTOCOL, 6, 17][dice.below(3)];
+    rules.ports[i] = dice.below(2);
+    for (const [from, to] of [[rules.localFrom, rules.localTo], [rules.remoteFrom, rules.remoteTo]]) {
+      from[i] = dice.below(4);
+      to[i] = from[i] + dice.below(4);
+    }
+    for (const [prefix, mask] of [[rules.local, rules.localMask], [rules.remote, rules.remoteMask]]) {
+      const bits = [0, 0, 10, 65, 96, 127, 128][dice.below(7)];
+      address().forEach((word, w) => {
+        mask[i * 4 + w] = maskWord(bits, w);
+        prefix[i * 4 + w] = word & maskWord(bits, w);
+      });
+    }
+  }
+  return rules;
+}
+
+function somePacket(): Packet {
+  const p = new Packet();
+  p.family = 4;
+  [p.src0, p.src1, p.src2, p.src3] = address();
+  [p.dst0, p.dst1, p.dst2, p.dst3] = address();
+  p.protocol = [1, 6, 17][dice.below(3)];
+  p.hasPorts = p.protocol !== 1;
+  p.sport = dice.below(8);
+  p.dport = dice.below(8);
+  return p;
+}
+
+/** The first rule of this direction that matches, or -1: a rule at a time, an address as one number. */
+function obvious(rules: RuleColumns, p: Packet, outbound: boolean): number {
+  const wide = (words: ArrayLike<number>, at = 0): bigint => [0, 1, 2, 3].reduce((n, w) => n << 32n | BigInt(words[at + w] >>> 0), 0n);
+  const source = wide([p.src0, p.src1, p.src2, p.src3]);
+  const destination = wide([p.dst0, p.dst1, p.dst2, p.dst3]);
+  const [local, remote] = outbound ? [source, destination] : [destination, source];
+  const [localPort, remotePort] = outbound ? [p.sport, p.dport] : [p.dport, p.sport];
+  const inRange = (port: number, from: number, to: number): boolean => p.hasPorts && from <= port && port <= to;
+  return Array.from(rules.outbound).findIndex((direction, i) => direction === (outbound ? 1 : 0)
+    && (rules.protocol[i] === ANY_PROTOCOL || rules.protocol[i] === p.protocol)
+    && (local & wide(rules.localMask, i * 4)) === wide(rules.local, i * 4)
+    && (remote & wide(rules.remoteMask, i * 4)) === wide(rules.remote, i * 4)
+    && (rules.ports[i] === 0 || inRange(localPort, rules.localFrom[i], rules.localTo[i]) && inRange(remotePort, rules.remoteFrom[i], rules.remoteTo[i])));
+}
+
+t.test(`random rules decide as read one by one (SEED=${dice.seed})`, async t => {
+  let matched = 0;
+  for (let list = 0; list < 50; list++) {
+    const rules = someRules();
+    const c = { policy: { rules, tenants: { ruleFirst: [0], ruleCount: [RULES] } } } as unknown as Context;
+    for (let i = 0; i < PACKETS; i++) {
+      for (const [stage, outbound] of [[aclOut, true], [aclIn, false]] as const) {
+        const p = somePacket();
+        const want = obvious(rules, p, outbound);
+        const verdict = stage(p, c);
+        if (want >= 0) matched++;
+        if (p.rule !== want || verdict !== (want >= 0 && rules.deny[want] === 1 ? Reason.acl_denied : Fate.next)) {
+          t.fail(`list ${list}, packet ${i}, ${stage.name}: rule ${p.rule}, verdict ${verdict}, but rule ${want} should decide`);
+        }
+      }
+    }
+  }
+  t.ok(matched > 100, `${matched} packets met a rule`);
+});
