@@ -17,7 +17,10 @@ export interface WordMapData {
   readonly seed: number;
 }
 
-/** Hash of five words, 32 bits. `seed` keeps an outsider from choosing collisions. */
+/**
+ * Hash of five words, 31 bits: V8 keeps larger numbers on the heap when they leave a function. `seed` keeps an
+ * outsider from choosing collisions.
+ */
 export function hashWords(seed: number, a: number, b: number, c: number, d: number, e: number): number {
   let h = seed ^ Math.imul(a, 0x9e3779b1);
   h = Math.imul((h << 13 | h >>> 19) ^ b, 0x85ebca6b);
@@ -26,7 +29,7 @@ export function hashWords(seed: number, a: number, b: number, c: number, d: numb
   h = Math.imul((h << 13 | h >>> 19) ^ e, 0x165667b1);
   h ^= h >>> 15;
   h = Math.imul(h, 0x85ebca77);
-  return (h ^ h >>> 13) >>> 0;
+  return (h ^ h >>> 13) & 0x7fffffff;
 }
 
 export class WordMap {
