@@ -42,7 +42,7 @@ export const FAULTS = {
   icmp_checksum: { severity: 'malformed', help: 'ICMP checksum is wrong', source: 'RFC 792, RFC 5508 §4.1' },
   icmpv6_truncated: { severity: 'malformed', help: 'ICMPv6 message is shorter than its type needs', source: 'RFC 4443 §2.1, RFC 4861 §4' },
   icmpv6_checksum: { severity: 'malformed', help: 'ICMPv6 checksum is wrong', source: 'RFC 4443 §2.3' },
-  nd_malformed: { severity: 'malformed', help: 'Neighbor Discovery message that a node must discard', source: 'RFC 4861 §6.1, §7.1, §8.1' },
+  nd_malformed: { severity: 'malformed', help: 'Neighbor Discovery message that a node must discard', source: 'RFC 4861 §6.1, §7.1, §8.1, RFC 6980 §5' },
 
   gre_truncated: { severity: 'malformed', help: 'GRE header runs past the datagram', source: 'RFC 2784 §2.1' },
   gre_version: { severity: 'unsupported', help: 'GRE version other than 0', source: 'RFC 2784 §2.3.1' },

@@ -25,7 +25,7 @@ export const IPV6_LEN = 40;
 
 const FRAGMENT_OFFSET = 2; // u16 of the fragment header
 const FRAGMENT_ID = 4; // u32
-const FRAGMENT_LEN = 8;
+export const IPV6_FRAGMENT_LEN = 8;
 const OFFSET = 0xfff8; // bytes as it stands: the field is in units of 8 and starts at bit 3
 const MORE_FRAGMENTS = 0x0001;
 const ROUTING_TYPE = 2; // u8 of a routing header
@@ -124,7 +124,7 @@ function isExtension(type: number): boolean {
 
 /** Bytes in the extension header at `at`. AH counts in units of 4 less 2 (RFC 4302 §2.2), the rest in units of 8 less 1. */
 function extensionLen(mem: Uint8Array, at: number, type: number): number {
-  if (type === IpProtocol.fragment) return FRAGMENT_LEN;
+  if (type === IpProtocol.fragment) return IPV6_FRAGMENT_LEN;
   return type === IpProtocol.ah ? (mem[at + 1] + 2) << 2 : (mem[at + 1] + 1) << 3;
 }
 

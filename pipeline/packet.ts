@@ -68,6 +68,8 @@ export class Packet {
   fragment: number = Fragment.none;
   fragmentId = 0;
   fragmentOffset = 0;
+  /** Bytes of the datagram that this fragment holds. */
+  fragmentLen = 0;
   moreFragments = false;
   /** Fragment entry whose held packets go after this one, or -1. */
   releases = -1;
@@ -111,7 +113,7 @@ export class Packet {
     this.src0 = 0; this.src1 = 0; this.src2 = 0; this.src3 = 0;
     this.dst0 = 0; this.dst1 = 0; this.dst2 = 0; this.dst3 = 0;
     this.sport = 0; this.dport = 0; this.hasPorts = false; this.icmpType = -1;
-    this.fragment = Fragment.none; this.fragmentId = 0; this.fragmentOffset = 0; this.moreFragments = false; this.releases = -1; this.resumed = false;
+    this.fragment = Fragment.none; this.fragmentId = 0; this.fragmentOffset = 0; this.fragmentLen = 0; this.moreFragments = false; this.releases = -1; this.resumed = false;
     this.flowHash = 0;
     this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.record = -1;
     this.toPeer = -1; this.toKey = -1; this.rewrites = 0; this.mss = 0; this.mtu = 0;

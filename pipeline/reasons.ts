@@ -32,7 +32,8 @@ export const REASONS = {
 
   // fragments of inner packets
   fragment_tiny:    { severity: 'malformed', help: 'First fragment ends within the transport header, or a TCP fragment at offset 8', source: 'RFC 1858 §3, RFC 3128' },
-  fragment_overlap: { severity: 'malformed', help: 'Fragment overlaps the first one or repeats it differently', source: 'RFC 5722, RFC 1858 §4' },
+  fragment_bounds:  { severity: 'malformed', help: 'Fragment reaches past 65,535 bytes, or others follow and its length is no multiple of 8', source: 'RFC 791 §3.2, RFC 8200 §4.5' },
+  fragment_overlap: { severity: 'malformed', help: 'Fragment overlaps the first one', source: 'RFC 5722, RFC 1858 §4' },
   fragment_orphan:  { severity: 'malformed', help: 'First fragment did not come in time', source: 'RFC 6146 §3.5.1; config timers.fragmentHold' },
   fragment_table:   { severity: 'capacity',  help: 'Too many fragmented datagrams at once', source: 'config limits.fragments' },
   fragment_hold:    { severity: 'capacity',  help: 'No slot to hold a fragment that came before its first', source: 'config limits.heldFragments' },

@@ -1,7 +1,7 @@
 /**
  * fragments: give a later fragment the ports of its first, so that all fragments of a datagram go the same way.
  *   needs   tenant, addresses, fragment
- *   leaves  ports and ICMP type of later fragments; `releases` when this one sets others free
+ *   leaves  protocol, ports and ICMP type of later fragments; `releases` when this one sets others free
  *   drops   fragment_overlap, fragment_table, fragment_hold; holds what came before its first
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
@@ -9,9 +9,13 @@ import { Fate, seconds, type Context } from '../context.js';
 import { Fragment, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 
-/** Datagrams of different tenants and directions never meet: tenant, family, protocol and kind of sender. */
+/**
+ * Datagrams of different tenants and directions never meet: tenant, family, protocol and kind of sender. Fragments of one
+ * IPv6 datagram may name different protocols, the first of its extension headers or the transport (RFC 8200 §4.5).
+ */
 function scopeOf(p: Packet, c: Context): number {
-  return (p.tenant << 11 | p.protocol << 3 | c.policy.peers.kind[p.peer] << 1 | (p.family === 6 ? 1 : 0)) >>> 0;
+  const protocol = p.family === 4 ? p.protocol : 0;
+  return (p.tenant << 11 | protocol << 3 | c.policy.peers.kind[p.peer] << 1 | (p.family === 6 ? 1 : 0)) >>> 0;
 }
 
 /** The tenant in a scope. */
@@ -32,13 +36,14 @@ export function fragments(p: Packet, c: Context): number {
     if (entry < 0) return Reason.fragment_table;
     // A second first fragment begins a new datagram under an old number: its ports count from here on.
     const ports = p.hasPorts ? p.sport << 16 | p.dport : p.sport << 16 | p.icmpType & 0xffff;
-    table.know(entry, ports >>> 0, p.end - p.l4, now + timers.fragment);
+    table.know(entry, p.protocol, ports >>> 0, p.fragmentLen, now + timers.fragment);
     p.releases = entry;
     return Fate.next;
   }
 
   if (entry >= 0 && table.isKnown(entry)) {
     if (p.fragmentOffset < table.firstEnd(entry)) return Reason.fragment_overlap;
+    p.protocol = table.protocol(entry);
     borrowPorts(p, table.ports(entry));
     return Fate.next;
   }

@@ -2,7 +2,7 @@
  * inner: read the inner IP header and as much of the transport as there is.
  *   needs   l3..end is the packet, etherType says which
  *   leaves  family, addresses, protocol, l4, ports, fragment, flowHash; end is the end of the IP packet (padding is off)
- *   drops   ipv4_*, ipv6_*, ip_*, udp_*, tcp_*, icmp_truncated, icmpv6_truncated, fragment_tiny, frame_multicast
+ *   drops   ipv4_*, ipv6_*, ip_*, udp_*, tcp_*, icmp_truncated, icmpv6_truncated, fragment_tiny, fragment_bounds, frame_multicast
  */
 import { u16, u32 } from '../../codecs/bytes.js';
 import { EtherType, isGroupMac } from '../../codecs/ethernet.js';
@@ -13,7 +13,7 @@ import {
   badIpv4Destination, badIpv4Source, checkIpv4, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4Id, ipv4MoreFragments, ipv4Protocol, ipv4Src,
   ipv4TotalLen, isIpv4Multicast,
 } from '../../codecs/ipv4.js';
-import { IPV6_DST, IPV6_LEN, IPV6_SRC, badIpv6Destination, badIpv6Source, ipv6PayloadLen, isIpv6Multicast, isIpv6Unspecified, parseIpv6 } from '../../codecs/ipv6.js';
+import { IPV6_DST, IPV6_FRAGMENT_LEN, IPV6_LEN, IPV6_SRC, badIpv6Destination, badIpv6Source, ipv6PayloadLen, isIpv6Multicast, isIpv6Unspecified, parseIpv6 } from '../../codecs/ipv6.js';
 import { TCP_MIN_LEN, checkTcp } from '../../codecs/tcp.js';
 import { checkUdp, checkUdpFragment } from '../../codecs/udp.js';
 import { Fate, type Context } from '../context.js';
@@ -23,6 +23,8 @@ import { hashWords } from '../tables/word-map.js';
 
 const BROADCAST = 0xffffffff;
 const V4_MAPPED = 0xffff;
+/** What a length field of 16 bits can say. */
+const MAX_DATAGRAM = 0xffff;
 /** Where a second TCP fragment would overlap the flags of the first (RFC 3128). */
 const TINY_TCP_OFFSET = 8;
 
@@ -59,7 +61,8 @@ function readIpv4(p: Packet): number {
   p.moreFragments = ipv4MoreFragments(mem, l3);
   p.fragmentId = ipv4Id(mem, l3);
   p.fragment = p.fragmentOffset !== 0 ? Fragment.later : p.moreFragments ? Fragment.first : Fragment.none;
-  return 0;
+  p.fragmentLen = p.end - p.l4;
+  return checkBounds(p, MAX_DATAGRAM - (p.l4 - l3));
 }
 
 function readIpv6(p: Packet, c: Context): number {
@@ -84,7 +87,16 @@ function readIpv6(p: Packet, c: Context): number {
   p.fragmentId = view.fragmentId;
   // A fragment header with offset 0 and nothing to follow is a whole packet (RFC 6946 §4).
   p.fragment = view.fragmentOffset !== 0 ? Fragment.later : view.moreFragments ? Fragment.first : Fragment.none;
-  return 0;
+  const fragmentedAt = view.fragmentAt < 0 ? l3 + IPV6_LEN : view.fragmentAt + IPV6_FRAGMENT_LEN;
+  p.fragmentLen = p.end - fragmentedAt;
+  return checkBounds(p, MAX_DATAGRAM - (fragmentedAt - l3 - IPV6_LEN));
+}
+
+/** Whether a fragment can be part of any datagram that holds at most `room` bytes of what is cut. */
+function checkBounds(p: Packet, room: number): number {
+  if (p.fragment === Fragment.none) return 0;
+  const isCutWrong = p.moreFragments && (p.fragmentLen & 7) !== 0;
+  return isCutWrong || p.fragmentOffset + p.fragmentLen > room ? Reason.fragment_bounds : 0;
 }
 
 /** IPv6 that only a neighbor solicitation may be: to a group, or from the unspecified address. */
@@ -139,6 +151,8 @@ function readTransport(p: Packet): number {
 /** One value for all packets of a flow, and for all fragments of a datagram: with ports only where every packet has them. */
 function flowHash(p: Packet): number {
   const ports = p.hasPorts && p.fragment === Fragment.none ? p.sport << 16 | p.dport : 0;
-  const high = hashWords(p.protocol, p.src0, p.src1, p.src2, p.dst0, p.dst1);
+  // Fragments of one IPv6 datagram may name different protocols.
+  const protocol = p.family === 6 && p.fragment !== Fragment.none ? IpProtocol.fragment : p.protocol;
+  const high = hashWords(protocol, p.src0, p.src1, p.src2, p.dst0, p.dst1);
   return hashWords(high, p.src3, p.dst2, p.dst3, ports, p.claimed);
 }

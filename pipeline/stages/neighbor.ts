@@ -83,8 +83,8 @@ export function arp(p: Packet, c: Context): number {
 }
 
 export function neighbor(p: Packet, c: Context): number {
-  if (p.protocol !== IpProtocol.icmpv6 || p.fragment !== Fragment.none) return Fate.next;
-  if (p.icmpType < Icmpv6Type.routerSolicit || p.icmpType > Icmpv6Type.redirect) return Fate.next;
+  if (p.protocol !== IpProtocol.icmpv6 || p.icmpType < Icmpv6Type.routerSolicit || p.icmpType > Icmpv6Type.redirect) return Fate.next;
+  if (p.fragment !== Fragment.none) return Reason.nd_malformed; // RFC 6980 §5: a guard that cannot see it whole lets none through
   const { mem, l3, l4, end } = p;
   const fault = checkIcmpv6(mem, l4, end, l3) || checkNd(mem, l4, end, ipv6HopLimit(mem, l3)) || checkNdAddresses(mem, l4, end, l3);
   if (fault !== 0) return fault;

@@ -5,7 +5,7 @@
  * them: every fragment then takes the same verdict and the same way. One that comes too early waits in a slot, whole
  * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory.
  *
- *   entry, 16 words: next scope src×4 dst×4 id flags ports firstEnd expires held
+ *   entry, 16 words: next scope src×4 dst×4 id flags:8|protocol:8 ports firstEnd expires held
  *   slot,   8 words: next length tag carrier side peer startOffset arrived   and its bytes
  */
 import { hashWords } from './word-map.js';
@@ -15,6 +15,7 @@ const ENTRY_WORDS = 16;
 const SLOT_WORDS = 8;
 const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5;
 const USED = 1, KNOWN = 2;
+const PROTOCOL_SHIFT = 8;
 const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3;
 const HEADER_WORDS = 8;
 
@@ -105,6 +106,8 @@ export class FragmentTable {
   }
 
   isKnown(entry: number): boolean { return (this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] & KNOWN) !== 0; }
+  /** The transport: in IPv6 only the first fragment is sure to tell (RFC 8200 §4.5). */
+  protocol(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] >>> PROTOCOL_SHIFT; }
   /** Source port, or ICMP id, in the upper half; destination port in the lower. */
   ports(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_PORTS]; }
   /** Bytes of payload that the first fragment holds: where the second may begin. */
@@ -112,12 +115,12 @@ export class FragmentTable {
   expires(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_EXPIRES]; }
 
   /** The first fragment came. */
-  know(entry: number, ports: number, firstEnd: number, expires: number): void {
+  know(entry: number, protocol: number, ports: number, firstEnd: number, expires: number): void {
     const at = this.#entries + entry * ENTRY_WORDS;
     this.#w[at + E_PORTS] = ports;
     this.#w[at + E_FIRST_END] = firstEnd;
     this.#w[at + E_EXPIRES] = expires;
-    this.#w[at + E_FLAGS] |= KNOWN;
+    this.#w[at + E_FLAGS] = protocol << PROTOCOL_SHIFT | KNOWN | USED;
   }
 
   /** Keep a whole datagram until its first fragment comes. False when there is no slot, or it is too long for one. */

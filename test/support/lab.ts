@@ -8,7 +8,7 @@ import { Gateway, makeSharedState, type SharedState } from '../../pipeline/gatew
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { REASON_NAMES } from '../../pipeline/reasons.js';
-import { seededRandom } from '../../pipeline/random.js';
+import { seededRandom, type Random } from '../../pipeline/random.js';
 import { words } from './frames.js';
 
 /** A datagram that left: to whom, and its bytes. */
@@ -29,13 +29,13 @@ export class Lab {
   /** What really came and went, to hold the ledger to. */
   readonly #wire = { bytesIn: 0, out: 0, bytesOut: 0 };
 
-  /** `config` is the text of a config file, or an object to be written as one. */
-  constructor(config: string | object, seed = 1) {
+  /** `config` is the text of a config file, or an object to be written as one. `random` are the dice for NAT ports. */
+  constructor(config: string | object, seed = 1, random: Random = seededRandom(seed)) {
     const valid = mustRead(config);
     this.#ids = new TenantIds(valid.gateway.limits.tenants);
     this.state = makeSharedState(stateSizes(valid), 1, seed);
     this.gateway = new Gateway({
-      state: this.state, worker: 0, policy: compileConfig(valid, this.#ids, this.#generation, seed), random: seededRandom(seed),
+      state: this.state, worker: 0, policy: compileConfig(valid, this.#ids, this.#generation, seed), random,
       outlet: {
         send: (mem, at, end, peer) => {
           this.#wire.out++;

@@ -1,0 +1,125 @@
+import t from 'tap';
+import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
+import { seeded } from '../../codecs/seeded.js';
+
+const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
+function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
+  const all = { datagrams: 4, slots: 3, slotBytes: 64, ...sizes };
+  return new FragmentTable(makeFragmentMemory(all, 9), all);
+}
+function add(table: FragmentTable, id: number, scope = 1, expires = 100): number {
+  return table.add(scope, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id, expires);
+}
+function find(table: FragmentTable, id: number, scope = 1): number {
+  return table.find(scope, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id);
+}
+
+t.test('a datagram is known by scope, addresses and id together', async t => {
+  const table = make();
+  const entry = add(table, 7);
+  t.equal(find(table, 7), entry);
+  t.equal(find(table, 8), -1);
+  t.equal(find(table, 7, 2), -1, 'another scope');
+  t.equal(table.find(1, 0, 0, 0xffff, 2, 0, 0, 0xffff, 1, 7), -1, 'the other direction');
+  t.equal(table.find(1, 0, 1, 0xffff, 1, 0, 1, 0xffff, 2, 7), -1, 'words that cancel out in the hash');
+  t.notOk(table.isKnown(entry));
+  table.know(entry, 17, 0xffff0035, 24, 130);
+  t.ok(table.isKnown(entry));
+  t.same([table.protocol(entry), table.ports(entry), table.firstEnd(entry), table.expires(entry), table.scope(entry)], [17, 0xffff0035, 24, 130, 1]);
+});
+
+t.test('held datagrams come back oldest first, byte for byte, with how they came', async t => {
+  const table = make();
+  const entry = add(table, 7);
+  for (let i = 0; i < 3; i++) t.ok(table.hold(entry, new Uint8Array(80).fill(i), 10, 20 + i, 100 + i, 1, 2, 5));
+  t.notOk(table.hold(entry, new Uint8Array(8), 0, 8, 0, 0, 0, 0), 'three slots, not four');
+  const held = { ...NOTHING };
+  for (let i = 0; i < 3; i++) {
+    t.ok(table.release(entry, held));
+    t.same(table.bytes.slice(held.at, held.end), new Uint8Array(10 + i).fill(i));
+    t.match(held, { tag: 100 + i, carrier: 1, side: 2, peer: 5 });
+  }
+  t.notOk(table.release(entry, held));
+  t.ok(table.hold(entry, new Uint8Array(64), 0, 64, 0, 0, 0, 0), 'a slot’s whole length');
+  t.notOk(table.hold(entry, new Uint8Array(65), 0, 65, 0, 0, 0, 0), 'and one byte more');
+});
+
+t.test('no datagrams or no slots at all is a table that refuses, not one that breaks', async t => {
+  const none = make({ slots: 0 });
+  const entry = add(none, 1);
+  t.notOk(none.hold(entry, new Uint8Array(8), 0, 8, 0, 0, 0, 0));
+  t.notOk(none.release(entry, { ...NOTHING }));
+  const full = make({ datagrams: 1 });
+  t.equal(add(full, 1), 0);
+  t.equal(add(full, 2), -1);
+  full.remove(0);
+  t.equal(add(full, 2), 0);
+});
+
+t.test('whatever is added, known, held, released and expired in whatever order, the table agrees with a plain map', async t => {
+  const random = seeded();
+  const sizes = { datagrams: 12, slots: 10, slotBytes: 32 };
+  const table = make(sizes);
+  const model = new Map<string, { entry: number; expires: number; ports: number; held: { tag: number; bytes: number[] }[] }>();
+  const wrong: string[] = [];
+  const held = { ...NOTHING };
+  let now = 0, tag = 0;
+
+  const drain = (name: string): void => {
+    const row = model.get(name);
+    if (row === undefined) return;
+    for (const want of row.held) {
+      if (!table.release(row.entry, held)) { wrong.push(`${name} gives back too little`); return; }
+      const bytes = [...table.bytes.subarray(held.at, held.end)];
+      if (held.tag !== want.tag || bytes.join() !== want.bytes.join()) wrong.push(`${name} gives back ${held.tag}: ${bytes.join()}, not ${want.tag}: ${want.bytes.join()}`);
+    }
+    if (table.release(row.entry, held)) wrong.push(`${name} gives back too much`);
+    row.held = [];
+  };
+
+  for (let step = 0; step < 20_000 && wrong.length === 0; step++) {
+    const id = random.below(8), scope = random.below(3);
+    const name = `${scope} ${id}`;
+    const row = model.get(name);
+    if (find(table, id, scope) !== (row?.entry ?? -1)) wrong.push(`${name}: find says ${find(table, id, scope)}, the model ${row?.entry}`);
+    switch (random.below(6)) {
+      case 0: case 1:
+        if (row === undefined) {
+          const entry = add(table, id, scope, now + 5);
+          if ((entry < 0) !== (model.size === sizes.datagrams)) wrong.push(`add says ${entry} with ${model.size} entries`);
+          if (entry >= 0) model.set(name, { entry, expires: now + 5, ports: 0, held: [] });
+        }
+        break;
+      case 2:
+        if (row !== undefined) {
+          row.ports = random.u32();
+          row.expires = now + 10;
+          table.know(row.entry, 17, row.ports, 8, row.expires);
+          drain(name);
+        }
+        break;
+      case 3: case 4:
+        if (row !== undefined) {
+          const bytes = Array.from({ length: random.below(33) }, () => random.below(256));
+          const used = [...model.values()].reduce((sum, other) => sum + other.held.length, 0);
+          const kept = table.hold(row.entry, Uint8Array.from(bytes), 0, bytes.length, ++tag, 0, 0, 0);
+          if (kept !== (used < sizes.slots)) wrong.push(`hold says ${kept} with ${used} slots in use`);
+          if (kept) row.held.push({ tag, bytes });
+        }
+        break;
+      default:
+        now += random.below(3);
+        for (let entry = table.expired(now, sizes.datagrams); entry >= 0; entry = table.expired(now, sizes.datagrams)) {
+          const found = [...model].find(([, other]) => other.entry === entry);
+          if (found === undefined || found[1].expires > now) { wrong.push(`entry ${entry} expired too early`); break; }
+          drain(found[0]);
+          table.remove(entry);
+          model.delete(found[0]);
+        }
+        if ([...model.values()].some(other => other.expires <= now)) wrong.push('something was not expired');
+    }
+    if (table.count !== model.size) wrong.push(`${table.count} entries, the model has ${model.size}`);
+    for (const other of model.values()) if (other.ports !== 0 && table.ports(other.entry) !== other.ports) wrong.push('ports of another');
+  }
+  t.same(wrong, [], `seed ${random.seed}`);
+});
