@@ -12,7 +12,7 @@ import { frame } from './stages/frame.js';
 import { guard } from './stages/guard.js';
 import { inner } from './stages/inner.js';
 import { local } from './stages/local.js';
-import { natIn, natOut } from './stages/nat.js';
+import { natIn, natOut, natTrack } from './stages/nat.js';
 import { arp, neighbor } from './stages/neighbor.js';
 import { rewrite } from './stages/rewrite.js';
 import { route, routeInside } from './stages/route.js';
@@ -27,7 +27,7 @@ walks[Walk.fromHost]      = [decapOverlay, admit, frame];                       
 walks[Walk.hostArp]       = [arp];                                                     // → toNeighbor
 walks[Walk.hostIp]        = [inner, guard, neighbor, fragments, aclOut, route];        // → toGateway, toNeighbor, toSubnet, toNat, toTunnel
 walks[Walk.fromUplink]    = [decapGre, inner, claimUplink];                            // → uplinkNat, uplinkForward
-walks[Walk.uplinkNat]     = [fragments, ttl, natIn, aclIn, fit, rewrite, encapFrame];
+walks[Walk.uplinkNat]     = [fragments, ttl, natIn, aclIn, fit, natTrack, rewrite, encapFrame];
 walks[Walk.uplinkForward] = [fragments, routeInside];                                  // → toGateway, toSubnet
 walks[Walk.fromSite]      = [decapGre, inner, claimSite, fragments, routeInside];      // → toGateway, toSubnet
 
@@ -35,5 +35,5 @@ walks[Walk.fromSite]      = [decapGre, inner, claimSite, fragments, routeInside]
 walks[Walk.toGateway]     = [local];
 walks[Walk.toNeighbor]    = [aclIn, fit, rewrite, encapBridged];
 walks[Walk.toSubnet]      = [ttl, aclIn, fit, rewrite, encapFrame];
-walks[Walk.toNat]         = [ttl, natOut, fit, rewrite, encapGre];
+walks[Walk.toNat]         = [ttl, fit, natOut, rewrite, encapGre];
 walks[Walk.toTunnel]      = [ttl, fit, rewrite, encapGre];

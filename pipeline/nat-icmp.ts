@@ -71,9 +71,12 @@ export function icmpErrorOut(p: Packet, c: Context): number {
   const protocol = ipv4Protocol(mem, quoteAt);
   const transport = quoteAt + ipv4HeaderLen(mem, quoteAt);
   if (protocol === IpProtocol.icmp && icmpType(mem, transport) === IcmpType.echo) return Reason.nat_no_session; // no query comes in
-  const binding = nat.findInside(p.tenant, protocol, ipv4Dst(mem, quoteAt), quotedPort(p, 2), now);
+  const remote = ipv4Src(mem, quoteAt);
+  const port = remotePort(p, quotedPort(p, 0));
+  if (remote !== p.dst3) return Reason.nat_icmp_quote;
+  const binding = nat.findInside(p.tenant, protocol, ipv4Dst(mem, quoteAt), quotedPort(p, 2), remote, port, now);
   if (binding < 0) return Reason.nat_no_session;
-  const session = nat.findSession(binding, ipv4Src(mem, quoteAt), remotePort(p, quotedPort(p, 0)), now);
+  const session = nat.findSession(binding, remote, port, now);
   if (session < 0) return Reason.nat_no_session;
   p.binding = binding;
   p.session = session;

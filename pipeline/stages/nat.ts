@@ -1,6 +1,7 @@
 /**
- * natOut, natIn: find or make the binding and session of an IPv4 packet to or from the Internet (RFC 4787, 5382, 5508).
- * Bytes are `rewrite`'s. Mapping and filtering are endpoint-independent: a binding serves every remote end.
+ * natOut; natIn, natTrack: find or make the binding and session of an IPv4 packet to or from the Internet (RFC 4787, 5382,
+ * 5508). Bytes are `rewrite`'s. Mapping and filtering are endpoint-independent: a binding serves every remote end.
+ * Inbound it takes two steps, so that what the ACL refuses in between opens nothing and refreshes nothing (RFC 7857 §6).
  *   needs   tenant, addresses, ports
  *   leaves  binding, session, natAddress, natPort, quoteAt, rewrites; inbound also dst, dport, record, toPeer
  *   drops   nat_*, icmp_checksum, ipv4_*, no_record
@@ -29,7 +30,7 @@ export function natOut(p: Packet, c: Context): number {
 
   const now = seconds(p);
   const { nat } = c;
-  let binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now);
+  let binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, p.dst3, remotePortOf(p, p.dport), now);
   const isNew = binding < 0;
   if (isNew) {
     if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
@@ -48,7 +49,7 @@ export function natOut(p: Packet, c: Context): number {
   return Fate.next;
 }
 
-/** From the Internet, to a pool address of the tenant. */
+/** From the Internet, to a pool address of the tenant: which inside host it is for. */
 export function natIn(p: Packet, c: Context): number {
   if (p.protocol === IpProtocol.icmp) {
     if (isNatError(p.icmpType)) return icmpErrorIn(p, c);
@@ -57,31 +58,38 @@ export function natIn(p: Packet, c: Context): number {
     return Reason.nat_protocol;
   }
 
-  const now = seconds(p);
   const { nat, policy } = c;
-  const { mappings } = policy;
-  let binding = nat.findOutside(p.protocol, p.dst3, p.dport, now);
-  let isNew = false;
-  if (binding < 0) {
-    p.mapping = policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0);
-    if (p.mapping < 0) return Reason.nat_no_binding;
-    if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
-    binding = nat.bind(p.tenant, p.protocol, mappings.internal[p.mapping], mappings.internalPort[p.mapping], p.dst3, p.dport, true, now);
-    if (binding < 0) return Reason.nat_bindings_spent;
-    isNew = true;
-  }
-  if (nat.tenantOf(binding) !== p.tenant) return Reason.nat_no_binding;
-  const verdict = track(p, c, binding, p.src3, remotePortOf(p, p.sport), false, now);
-  if (verdict !== 0) {
-    if (isNew) nat.unbind(binding);
-    return verdict;
-  }
   p.natAddress = p.dst3;
   p.natPort = p.dport;
-  p.dst3 = nat.inside(binding);
-  p.dport = nat.insidePort(binding);
+  p.binding = nat.findOutside(p.protocol, p.dst3, p.dport, seconds(p));
+  if (p.binding >= 0) {
+    if (nat.tenantOf(p.binding) !== p.tenant) return Reason.nat_no_binding;
+    p.dst3 = nat.inside(p.binding);
+    p.dport = nat.insidePort(p.binding);
+  } else {
+    p.mapping = policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0);
+    if (p.mapping < 0) return Reason.nat_no_binding;
+    p.dst3 = policy.mappings.internal[p.mapping];
+    p.dport = policy.mappings.internalPort[p.mapping];
+  }
   p.rewrites |= Rewrite.natIn;
   return deliver(p, c);
+}
+
+/** A packet that `natIn` has placed and nobody has refused: its session, and its binding if it comes by a mapping not in use. */
+export function natTrack(p: Packet, c: Context): number {
+  if (p.quoteAt >= 0) return Fate.next;
+  const { nat } = c;
+  const now = seconds(p);
+  const isNew = p.binding < 0;
+  if (isNew) {
+    if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, now);
+    if (p.binding < 0) return Reason.nat_bindings_spent;
+  }
+  const verdict = track(p, c, p.binding, p.src3, remotePortOf(p, p.sport), false, now);
+  if (verdict !== 0 && isNew) nat.unbind(p.binding);
+  return verdict;
 }
 
 function isNatError(type: number): boolean {

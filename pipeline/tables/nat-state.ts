@@ -97,15 +97,25 @@ export class NatState {
   get sessionCount(): number { return this.#w[H_SESSIONS]; }
   sessionsOf(tenant: number): number { return this.#w[this.#perTenant + tenant]; }
 
-  /** The live binding of a tenant's inside address and port, or -1; one whose time is up is removed here. */
-  findInside(tenant: number, protocol: number, address: number, port: number, now: number): number {
+  /**
+   * The live binding of a tenant's inside address and port, or -1; one whose time is up is removed here. Static mappings
+   * may lead from several outside ports to one inside: of such bindings the one that has a session with this remote end,
+   * so that an answer leaves from where it was asked, or else the latest.
+   */
+  findInside(tenant: number, protocol: number, address: number, port: number, remote: number, remotePort: number, now: number): number {
     const w = this.#w;
+    let found = -1;
     for (let link = w[this.#insideBucket(tenant, protocol, address, port)]; link !== 0;) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
-      if (w[at + B_INSIDE] === address && w[at + B_INSIDE_PORT] === port && w[at + B_TENANT] === tenant && w[at + B_PROTOCOL] === protocol) return this.#live(link - 1, now);
-      link = w[at + B_NEXT_INSIDE];
+      const next = w[at + B_NEXT_INSIDE];
+      if (w[at + B_INSIDE] === address && w[at + B_INSIDE_PORT] === port && w[at + B_TENANT] === tenant && w[at + B_PROTOCOL] === protocol) {
+        const binding = this.#live(link - 1, now);
+        if (found < 0) found = binding; // nearly always the only one
+        else if (binding >= 0 && this.findSession(found, remote, remotePort, now) < 0 && this.findSession(binding, remote, remotePort, now) >= 0) found = binding;
+      }
+      link = next;
     }
-    return -1;
+    return found;
   }
 
   /** The live binding of an outside address and port, or -1; one whose time is up is removed here. */

@@ -11,6 +11,7 @@
  *   vxp    127.0.0.1:47012      VXLAN
  */
 import { Side } from '../../pipeline/packet.js';
+import type { Random } from '../../pipeline/random.js';
 import { ethernet, gre, nvgre, vxlan } from './frames.js';
 import { Lab, type Sent } from './lab.js';
 
@@ -106,9 +107,13 @@ export function makeConfig(change?: (config: WorldConfig, red: WorldConfig['tena
   return config;
 }
 
+/** Dice under which NAT gives out external ports 40000, 40001, … in turn: it looks for a free one from there. */
+export const NAT_PORT = 40000;
+export const LOADED_DICE: Random = { next: () => NAT_PORT - 1024 };
+
 export class World extends Lab {
-  constructor(change?: Parameters<typeof makeConfig>[0], seed = 1) {
-    super(makeConfig(change), seed);
+  constructor(change?: Parameters<typeof makeConfig>[0], random: Random = LOADED_DICE) {
+    super(makeConfig(change), 1, random);
   }
 
   /** A frame as `host` sends it, in its own encapsulation. */

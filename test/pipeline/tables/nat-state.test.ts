@@ -14,10 +14,10 @@ t.test('RFC 4787 §4.1: one binding serves every remote end, and is found from b
   const nat = make();
   const binding = nat.bind(1, UDP, INSIDE, 5000, OUTSIDE, 40000, false, 100);
   for (let i = 0; i < 3; i++) nat.open(binding, REMOTE + i, 53, 0, 400, 100);
-  t.equal(nat.findInside(1, UDP, INSIDE, 5000, 100), binding);
+  t.equal(nat.findInside(1, UDP, INSIDE, 5000, REMOTE, 53, 100), binding);
   t.equal(nat.findOutside(UDP, OUTSIDE, 40000, 100), binding);
-  t.equal(nat.findInside(2, UDP, INSIDE, 5000, 100), -1, 'another tenant');
-  t.equal(nat.findInside(1, TCP, INSIDE, 5000, 100), -1, 'another protocol');
+  t.equal(nat.findInside(2, UDP, INSIDE, 5000, REMOTE, 53, 100), -1, 'another tenant');
+  t.equal(nat.findInside(1, TCP, INSIDE, 5000, REMOTE, 53, 100), -1, 'another protocol');
   t.equal(nat.findOutside(TCP, OUTSIDE, 40000, 100), -1);
   t.same([nat.bindingCount, nat.sessionCount, nat.sessionsOf(1), nat.sessionsOf(2)], [1, 3, 3, 0]);
   t.equal(nat.remote(nat.findSession(binding, REMOTE + 1, 53, 100)), REMOTE + 1);
@@ -29,7 +29,7 @@ t.test('a binding goes with its last session, at the second that session’s tim
   const binding = nat.bind(1, UDP, INSIDE, 5000, OUTSIDE, 40000, false, 100);
   nat.open(binding, REMOTE, 53, 0, 200, 100);
   const longer = nat.open(binding, REMOTE + 1, 53, 0, 300, 100);
-  t.equal(nat.findInside(1, UDP, INSIDE, 5000, 299), binding);
+  t.equal(nat.findInside(1, UDP, INSIDE, 5000, REMOTE, 53, 299), binding);
   t.equal(nat.findSession(binding, REMOTE, 53, 299), -1, 'the shorter one is over');
   t.equal(nat.sessionCount, 1);
   t.equal(nat.findSession(binding, REMOTE + 1, 53, 299), longer);
@@ -45,13 +45,24 @@ t.test('a live binding stays when its last session is found to be over, whatever
   nat.touch(second, 7, 340); // a reset: 240 seconds from now on
   nat.close(first);
   // The binding's time must be the second session's by now: at 340 both are over, together.
-  const found = nat.findInside(1, TCP, INSIDE, 5000, 340);
+  const found = nat.findInside(1, TCP, INSIDE, 5000, REMOTE, 80, 340);
   if (found >= 0) {
     nat.findSession(found, REMOTE + 1, 80, 340);
     t.ok(nat.hasSessions(found), 'a binding that was just found is not freed by the look for its session');
   }
   t.equal(found, -1);
   t.same([nat.bindingCount, nat.sessionCount], [0, 0]);
+});
+
+t.test('of several bindings of one inside, the one that knows the remote end answers it; a stranger is met by the latest', async t => {
+  const nat = make();
+  const ports = [80, 8080, 8000];
+  const bindings = ports.map(port => nat.bind(1, TCP, INSIDE, 8080, OUTSIDE, port, true, 100));
+  bindings.forEach((binding, i) => nat.open(binding, REMOTE + i, 999, 0, 200 + i * 100, 100));
+  bindings.forEach((binding, i) => t.equal(nat.findInside(1, TCP, INSIDE, 8080, REMOTE + i, 999, 150), binding, `the client of port ${ports[i]}`));
+  t.equal(nat.findInside(1, TCP, INSIDE, 8080, REMOTE + 9, 999, 150), bindings[2]);
+  t.equal(nat.findInside(1, TCP, INSIDE, 8080, REMOTE, 999, 200), bindings[2], 'the first is over by now');
+  t.equal(nat.bindingCount, 2);
 });
 
 t.test('full tables refuse, and what is freed is used again', async t => {
@@ -131,7 +142,7 @@ t.test('whatever is bound, opened, touched, closed and reaped in whatever order:
     const tenant = 1 + random.below(3), protocol = random.below(2) === 0 ? UDP : TCP, port = random.below(8);
     switch (random.below(8)) {
       case 0: case 1: case 2: { // a packet from inside: find or bind, then find or open
-        let binding = nat.findInside(tenant, protocol, INSIDE, port, now);
+        let binding = nat.findInside(tenant, protocol, INSIDE, port, REMOTE, 0, now);
         wrong.push(...model.forget(nat, now));
         if (binding < 0) {
           const outsidePort = random.below(40);
@@ -189,7 +200,7 @@ t.test('whatever is bound, opened, touched, closed and reaped in whatever order:
     for (const [id, binding] of model.bindings) {
       if (model.liveUntil(id) <= now) continue; // over but not yet reaped: may be found or not
       if (nat.findOutside(nat.protocolOf(id), nat.outside(id), nat.outsidePort(id), now) !== id) wrong.push(`binding ${id}, ${binding.outside}, is not found from outside`);
-      if (nat.findInside(nat.tenantOf(id), nat.protocolOf(id), nat.inside(id), nat.insidePort(id), now) !== id) wrong.push(`binding ${id}, ${binding.inside}, is not found from inside`);
+      if (nat.findInside(nat.tenantOf(id), nat.protocolOf(id), nat.inside(id), nat.insidePort(id), REMOTE, 0, now) !== id) wrong.push(`binding ${id}, ${binding.inside}, is not found from inside`);
     }
   }
   t.same(wrong, [], `seed ${random.seed}`);
