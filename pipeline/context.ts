@@ -8,6 +8,7 @@ import type { Random } from './random.js';
 import type { FragmentTable } from './tables/fragments.js';
 import type { NatState } from './tables/nat-state.js';
 import type { RateLimit } from './tables/rate-limit.js';
+import { SpentPorts } from './tables/spent-ports.js';
 
 /**
  * Where datagrams leave. `mem[at..end)` is the UDP payload, tunnel header first; `peer` numbers its destination in
@@ -49,6 +50,7 @@ export class Context {
   readonly random: Random;
   readonly outlet: Outlet;
   readonly icmpLimit: RateLimit;
+  readonly spentPorts = new SpentPorts();
   /** Views that codecs fill; good until the next packet. */
   readonly gre = new GreView();
   readonly ipv6 = new Ipv6View();

@@ -23,6 +23,7 @@ export function allocatePort(p: Packet, c: Context, now: number): boolean {
     range += 2;
   }
   const address = tenants.poolRanges[range] + left;
+  if (c.spentPorts.has(p.protocol, address, now)) return false;
   const start = c.random.next() % PORTS;
   for (let i = 0; i < PORTS; i++) {
     const port = FIRST_PORT + (start + i) % PORTS;
@@ -31,5 +32,6 @@ export function allocatePort(p: Packet, c: Context, now: number): boolean {
     p.natPort = port;
     return true;
   }
+  c.spentPorts.note(p.protocol, address, now);
   return false;
 }

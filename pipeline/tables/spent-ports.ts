@@ -1,0 +1,30 @@
+/**
+ * Addresses of NAT pools that were found without a free port. To find that out costs a look at every port, three
+ * milliseconds, which a tenant could have the worker spend on each of its packets; so an address is asked once a second.
+ */
+import { hashWords } from './word-map.js';
+
+const ROWS = 1024;
+/** protocol, address, second. */
+const STRIDE = 3;
+
+export class SpentPorts {
+  readonly #rows = new Uint32Array(ROWS * STRIDE);
+
+  /** Whether this was noted in this very second. A later note may have pushed it out: then it is asked again. */
+  has(protocol: number, address: number, now: number): boolean {
+    const at = rowOf(protocol, address);
+    return this.#rows[at] === protocol && this.#rows[at + 1] === address && this.#rows[at + 2] === now;
+  }
+
+  note(protocol: number, address: number, now: number): void {
+    const at = rowOf(protocol, address);
+    this.#rows[at] = protocol;
+    this.#rows[at + 1] = address;
+    this.#rows[at + 2] = now;
+  }
+}
+
+function rowOf(protocol: number, address: number): number {
+  return (hashWords(0, protocol, address, 0, 0, 0) & ROWS - 1) * STRIDE;
+}
