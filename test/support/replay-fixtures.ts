@@ -67,7 +67,7 @@ function arpFrom(src: string, sender: string, target: string): Uint8Array {
 
 /** Every walk there is, both tenants, fragments both ways round. */
 function walks(): Uint8Array[] {
-  const [first, later] = cut4(udp('10.0.0.5', 52000, SERVER, 53, new Uint8Array(1000).fill(7)), 800);
+  const [first, later] = cut4(udp('10.0.0.5', 52000, SERVER, 7777, new Uint8Array(1000).fill(7)), 800);
   return [
     viaA(5001, arpFrom(RED_5, '10.0.0.5', '10.0.0.1')),                                                        // 1 consumed, answered
     viaA(5001, fromRed5(tcp('10.0.0.5', 51000, SERVER, 443, TcpFlag.syn, '', { mss: 1460 }))),                 // 2 NAT
@@ -91,7 +91,7 @@ function walks(): Uint8Array[] {
 
 /** One packet a drop reason. */
 function drops(): Uint8Array[] {
-  const plain = udp('10.0.0.5', 4000, SERVER, 53, 'x');
+  const plain = udp('10.0.0.5', 4000, SERVER, 7777, 'x');
   const whole = viaA(5001, fromRed5(plain));
   const badOuter = whole.slice();
   badOuter[14 + 20 + 6] ^= 0x55; // UDP checksum
@@ -99,18 +99,18 @@ function drops(): Uint8Array[] {
   badInner[badInner.length - plain.length + 10] ^= 0x55; // inner IPv4 checksum
   const zeroed = badInner.subarray(14 + 20);
   zeroed[6] = zeroed[7] = 0; // without an outer UDP checksum, which would tell
-  const [, later] = cut4(udp('10.0.0.5', 52001, SERVER, 53, new Uint8Array(1000)), 800, 0x4321);
+  const [, later] = cut4(udp('10.0.0.5', 52001, SERVER, 7777, new Uint8Array(1000)), 800, 0x4321);
   return [
     outer('192.0.2.53', 53, '192.0.2.54', 40000, bytes('1234 8180 0001 0000 0000 0000')),                       // 1 not_a_tunnel
     arpFrom('02:00:00:00:99:01', '192.0.2.99', GW),                                                            // 2 not_a_tunnel
     outer('192.0.2.99', 50001, GW, GRE_UDP_PORT, nvgre(5001, fromRed5(plain))),                                // 3 pa_unknown
     viaA(9999, fromRed5(plain)),                                                                               // 4 vsid_unknown
     outer(HOST_A, 50001, '192.0.2.2', GRE_UDP_PORT, nvgre(5001, fromRed5(plain))),                             // 5 not_for_gateway
-    viaA(5001, ethernet(GATEWAY_MAC, RED_6, udp('10.0.0.6', 4000, SERVER, 53, 'x'))),                          // 6 spoofed_source
+    viaA(5001, ethernet(GATEWAY_MAC, RED_6, udp('10.0.0.6', 4000, SERVER, 7777, 'x'))),                          // 6 spoofed_source
     viaA(5001, fromRed5(tcp('10.0.0.5', 51000, '10.0.1.7', 22, TcpFlag.syn))),                                 // 7 acl_denied
-    viaA(5001, fromRed5(udp('10.0.0.5', 4000, '10.0.0.77', 53))),                                              // 8 no_record, ICMP
+    viaA(5001, fromRed5(udp('10.0.0.5', 4000, '10.0.0.77', 7777))),                                              // 8 no_record, ICMP
     viaA(5001, fromRed5(udp('10.0.0.5', 4000, SERVER, 33434, '', { ttl: 1 }))),                                // 9 ttl_expired, ICMP
-    viaA(5001, fromRed5(udp('10.0.0.5', 4000, SERVER, 53, new Uint8Array(1452), { dontFragment: true }))),     // 10 too_big, ICMP
+    viaA(5001, fromRed5(udp('10.0.0.5', 4000, SERVER, 7777, new Uint8Array(1452), { dontFragment: true }))),     // 10 too_big, ICMP
     viaInet(udp(CLIENT, 40000, '203.0.113.10', 4444)),                                                         // 11 nat_no_binding
     viaCore(udp(PHYSICAL, 514, '10.0.0.5', 4000), 7777),                                                       // 12 gre_key_unknown
     viaHq(udp('10.9.9.9', 9100, '10.0.0.5', 4000)),                                                            // 13 site_source
@@ -133,7 +133,7 @@ function nativeGre(): Uint8Array[] {
   writeGreFull(options, 0, 12 + packet.length, EtherType.ipv4, -1, 7, true); // checksum and sequence number
   return [
     native(HOST_A, GW, nvgre(5001, arpFrom(RED_5, '10.0.0.5', '10.0.0.1'))),                                   // 1 consumed; the answer in UDP
-    native(HOST_A, GW, nvgre(5001, fromRed5(udp('10.0.0.5', 4000, SERVER, 53, 'query')))),                     // 2 NAT
+    native(HOST_A, GW, nvgre(5001, fromRed5(udp('10.0.0.5', 4000, SERVER, 7777, 'query')))),                     // 2 NAT
     native(INET, GW, options.subarray(0, 12 + packet.length)),                                                 // 3 mapping
     native(HQ, GW, gre(udp(OFFICE, 1, '10.0.0.5', 2), 9001)),                                                  // 4 pa_unknown: its PA has a port
   ];
@@ -184,10 +184,10 @@ function outsideIpv6(): Uint8Array[] {
   const solicitation = icmp(b6, 'ff02::1:ff00:ffff', 135, 0, 0, concat(ip6(solicited), bytes('0101 00155d000106')), { ttl: 255 });
   return [
     fromB(udp(b6, 4000, a5, 4001, 'VXLAN over IPv6 to NVGRE over IPv4')),                                      // 1
-    fromA(udp(a5, 4001, '2001:db8:ffff::1', 53, 'to the physical network')),                                   // 2
-    withDestinationOptions(outer(CORE6, 50004, GW6, GRE_UDP_PORT, gre(udp('2001:db8:ffff::1', 53, a5, 4001, 'and back'), 7001))), // 3
+    fromA(udp(a5, 4001, '2001:db8:ffff::1', 7777, 'to the physical network')),                                   // 2
+    withDestinationOptions(outer(CORE6, 50004, GW6, GRE_UDP_PORT, gre(udp('2001:db8:ffff::1', 7777, a5, 4001, 'and back'), 7001))), // 3
     outer(HQ6, 4754, GW6, GRE_UDP_PORT, gre(udp('2001:db8:50::9', 9100, b6, 4000, 'from the site'), 9001)),    // 4
-    fromA(udp('10.0.0.5', 4000, SERVER, 53, 'IPv4 goes out by NAT')),                                          // 5
+    fromA(udp('10.0.0.5', 4000, SERVER, 7777, 'IPv4 goes out by NAT')),                                          // 5
     outer(B, 50002, GW6, VXLAN_PORT, vxlan(5002, ethernet('33:33:ff:00:ff:ff', RED_6, solicitation))),         // 6 consumed, answered
     noChecksum,                                                                                                // 7 forwarded all the same
     fromA(tcp(a5, 51000, b6, 80, TcpFlag.syn, '', { mss: 1440 })),                                             // 8 acl_denied
