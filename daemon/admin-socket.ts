@@ -8,6 +8,9 @@ const SYSTEM_DIR = '/run/causeway';
 /** Owner only: whoever may connect may see every tenant. */
 const UMASK = 0o177;
 
+/** What sockaddr_un holds; Node 20 cuts a longer path off without a word. */
+const LONGEST_PATH = process.platform === 'linux' ? 107 : 103;
+
 /** Where a daemon puts its socket when the config does not say, best first. */
 export function defaultSockets(): string[] {
   const { XDG_RUNTIME_DIR: runtime } = process.env;
@@ -28,11 +31,12 @@ export function findSocket(): string | undefined {
 
 /** Listen on `path`. A socket that nobody answers on is left over and goes; anything else there is refused. */
 export async function claimSocket(server: Server, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > LONGEST_PATH) throw new Error(`admin socket ${path}: longer than ${LONGEST_PATH} bytes, which is all that a socket's path may have`);
   try {
     await listenOn(server, path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code !== 'EADDRINUSE') throw new Error(`admin socket ${path}: ${code === 'EINVAL' || code === 'ENAMETOOLONG' ? 'the path is too long for a socket' : (error as Error).message}`);
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code !== 'EADDRINUSE') throw new Error(`admin socket ${path}: ${message}`);
     if (!lstatSync(path).isSocket()) throw new Error(`admin socket ${path}: something else is there`);
     if (await isAnswered(path)) throw new Error(`admin socket ${path}: another daemon answers there; give this one its own, gateway.admin.socket`);
     unlinkSync(path);

@@ -25,6 +25,7 @@ export interface ControlParts {
   readonly config: Config;
   /** The compiled worker.ts. */
   readonly script: URL;
+  readonly execArgv: readonly string[];
   readonly log: Logger;
   /** Workers keep dying: there is no going on. */
   lost(): void;
@@ -64,7 +65,7 @@ export class Control {
     this.counters = Array.from({ length: WORKERS }, makeCounters);
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
     this.crew = new Crew({
-      script: parts.script, size: WORKERS, log, lost: parts.lost, listen: listens(config),
+      script: parts.script, execArgv: parts.execArgv, size: WORKERS, log, lost: parts.lost, listen: listens(config), policy: () => this.#policy,
       startOf: (index, listen) => ({
         index, listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
         receiveBuffer: config.gateway.receiveBuffer, sendBuffer: config.gateway.sendBuffer,

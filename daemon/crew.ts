@@ -15,11 +15,15 @@ interface Hand { readonly index: number; thread: Worker; bound: readonly Bound[]
 
 export interface CrewParts {
   readonly script: URL;
+  /** Node's own flags for the threads. */
+  readonly execArgv: readonly string[];
   readonly size: number;
   readonly log: Logger;
   /** What a worker is started with; `listen` holds the ports that an earlier one got. */
   startOf(index: number, listen: readonly Listen[]): WorkerStart;
   readonly listen: readonly Listen[];
+  /** The policy in force. */
+  policy(): PolicyData;
   /** They keep dying: the daemon cannot go on. */
   lost(): void;
 }
@@ -51,12 +55,9 @@ export class Crew {
   /** The threads themselves, for whoever must end one. */
   get threads(): readonly Worker[] { return this.#hands.map(hand => hand.thread); }
 
-  /** Hand a policy to every worker; says how many sessions it cost. A worker being replaced starts with it anyway. */
+  /** Hand a policy to every worker; says how many sessions it cost. A worker being replaced gets it once it is there. */
   async adopt(policy: PolicyData): Promise<number> {
-    const answers = this.#hands.filter(hand => hand.up).map(hand => new Promise<number>(resolve => {
-      this.#answers.set(hand.index, resolve);
-      send(hand, { type: 'adopt', policy });
-    }));
+    const answers = this.#hands.filter(hand => hand.up).map(hand => this.#tell(hand, policy));
     return (await Promise.all(answers)).reduce((sum, n) => sum + n, 0);
   }
 
@@ -81,7 +82,7 @@ export class Crew {
 
   async #spawn(index: number): Promise<void> {
     const { script, log, startOf } = this.#parts;
-    const thread = new Worker(script, { workerData: startOf(index, this.#listen), name: `worker ${index}` });
+    const thread = new Worker(script, { workerData: startOf(index, this.#listen), name: `worker ${index}`, execArgv: [...this.#parts.execArgv] });
     const hand: Hand = { index, thread, bound: [], up: false, gone: false };
     this.#hands[index] = hand;
     await new Promise<void>((resolve, reject) => {
@@ -94,6 +95,7 @@ export class Crew {
           resolve();
         } else if (message.type === 'failed') {
           refusal = message.message;
+          void thread.terminate();
         } else if (message.type === 'adopted') {
           this.#answer(index, message.revoked);
         } else if (message.type === 'log') {
@@ -113,6 +115,13 @@ export class Crew {
         else reject(new Error(refusal ?? `worker ended with code ${code} before it was ready`));
         hand.up = false;
       });
+    });
+  }
+
+  #tell(hand: Hand, policy: PolicyData): Promise<number> {
+    return new Promise(resolve => {
+      this.#answers.set(hand.index, resolve);
+      send(hand, { type: 'adopt', policy });
     });
   }
 
@@ -137,10 +146,12 @@ export class Crew {
     }
     setTimeout(() => {
       if (this.#draining) return;
-      this.#spawn(index).then(() => {
+      this.#spawn(index).then(async () => {
         this.restarts++;
-        this.#parts.log.warn({ worker: index, restarts: this.restarts }, 'worker replaced');
-      }, (error: Error) => {
+        // The policy may have changed while there was nobody to close the sessions that it forbids.
+        const revoked = await this.#tell(this.#hands[index], this.#parts.policy());
+        this.#parts.log.warn({ worker: index, restarts: this.restarts, revokedSessions: revoked }, 'worker replaced');
+      }).catch((error: Error) => {
         this.#parts.log.error({ worker: index, error: error.message }, 'worker cannot be replaced, trying again');
         if (!this.#draining) this.#again(index);
       });

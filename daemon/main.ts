@@ -1,10 +1,7 @@
 #!/usr/bin/env node
-/** The command line: finds the verb, runs it, makes an exit code of what came of it. Nothing else in Causeway exits. */
-import { nearest } from '../config/problems.js';
-import { Exit, UsageError, type Io } from './cli.js';
-import { UnreadableFile } from './config-file.js';
-import { VERBS } from './verbs.js';
-import { VERSION } from './version.js';
+/** The program: standard streams, and the only exit there is. */
+import type { Io } from './cli.js';
+import { dispatch } from './dispatch.js';
 
 const io: Io = {
   out: text => { process.stdout.write(text); },
@@ -15,64 +12,6 @@ const io: Io = {
 process.stdout.on('error', () => {});
 process.stderr.on('error', () => {});
 
-async function dispatch(args: readonly string[]): Promise<number> {
-  const [word, ...rest] = args;
-  if (word === undefined) {
-    io.err(await overview());
-    return Exit.usage;
-  }
-  if (word === '--version' || word === '-V') {
-    io.out(`causeway ${VERSION}\n`);
-    return Exit.ok;
-  }
-  if (word === 'help' || word === '--help' || word === '-h') return help(rest[0]);
-  if (!Object.hasOwn(VERBS, word)) throw new UsageError(unknownVerb(word));
-  const flags = rest.slice(0, (rest.indexOf('--') + 1 || rest.length + 1) - 1);
-  if (flags.includes('--help') || flags.includes('-h')) return help(word);
-  const { verb } = await VERBS[word]();
-  return verb.main(rest, io);
-}
-
-async function help(word: string | undefined): Promise<number> {
-  if (word === undefined) {
-    io.out(await overview());
-    return Exit.ok;
-  }
-  if (!Object.hasOwn(VERBS, word)) throw new UsageError(unknownVerb(word));
-  const { verb } = await VERBS[word]();
-  io.out(verb.help.endsWith('\n') ? verb.help : `${verb.help}\n`);
-  return Exit.ok;
-}
-
-async function overview(): Promise<string> {
-  const rows = await Promise.all(Object.entries(VERBS).map(async ([word, load]) => `  ${word.padEnd(8)} ${(await load()).verb.summary}\n`));
-  return `Usage: causeway VERB [flags]
-
-A multi-tenant network-virtualization gateway: NVGRE, VXLAN and GRE over UDP, NAT, forwarding and sites.
-
-${rows.join('')}
-causeway VERB --help tells more; causeway --version says which this is.
-Exit codes: 0 fine or allowed, 1 failed, 2 usage, 3 config invalid, 4 daemon unreachable, 5 verdict deny.
-`;
-}
-
-function unknownVerb(word: string): string {
-  const near = nearest(word, Object.keys(VERBS));
-  return `no verb ${word}; ${near === undefined ? `there are ${Object.keys(VERBS).join(', ')}` : `did you mean ${near}?`}`;
-}
-
-function failed(error: unknown, args: readonly string[]): number {
-  if (error instanceof UsageError) {
-    const verb = Object.hasOwn(VERBS, args[0] ?? '') ? `${args[0]} ` : '';
-    io.err(`causeway: ${error.message}\ncauseway ${verb}--help tells more.\n`);
-    return Exit.usage;
-  }
-  if (error instanceof UnreadableFile) io.err(`causeway: ${error.message}\n`);
-  else io.err(`causeway: this is a fault in causeway, please report it: ${error instanceof Error ? error.stack : String(error)}\n`);
-  return Exit.failure;
-}
-
-const args = process.argv.slice(2);
-const code = await dispatch(args).catch((error: unknown) => failed(error, args));
+const code = await dispatch(process.argv.slice(2), io);
 // Pipes may still be holding output (they are not written synchronously everywhere), and a verb may leave timers behind.
 process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));

@@ -5,7 +5,7 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import { totals, type LedgerTotals } from '../pipeline/ledger.js';
 import type { Control } from './control.js';
-import { SEND_ERRORS, sumCounters, type CounterName } from './counters.js';
+import { SEND_ERRORS, sumCounters, type SocketCounts } from './counters.js';
 import { kernelDrops } from './kernel-drops.js';
 import { ailmentsOf, ledgerRows, socketWords } from './status.js';
 import { VERSION } from './version.js';
@@ -14,7 +14,7 @@ import { VERSION } from './version.js';
 interface Scene {
   readonly control: Control;
   readonly tenants: readonly { readonly tenant: string; readonly row: number; readonly totals: LedgerTotals }[];
-  readonly sends: Record<CounterName, number>;
+  readonly sends: SocketCounts;
   readonly lost: readonly (number | undefined)[];
   readonly imbalanced: boolean;
 }

@@ -12,7 +12,7 @@ import { Encap, PeerKind, type PolicyData } from '../pipeline/policy.js';
 import type { Random } from '../pipeline/random.js';
 import { Count, sendErrorCell } from './counters.js';
 import type { Listen } from './messages.js';
-import { bindSocket, errorCode, makeSocket, sizeBuffer } from './sockets.js';
+import { bindSocket, errorCode, sizeBuffer } from './sockets.js';
 
 /** Sockets in a bundle, a power of two. */
 const SOCKETS = 8;
@@ -31,6 +31,7 @@ export interface OutletParts {
   readonly bufferBytes: number;
   readonly counters: Float64Array;
   readonly random: Random;
+  makeSocket(family: 4 | 6): Socket;
   /** An error of `send` or of a socket, or a port that was not to be had. */
   failed(what: 'send' | 'socket' | 'port', code: string): void;
 }
@@ -111,7 +112,7 @@ export class SocketOutlet implements Outlet {
   }
 
   async #openSocket(family: 4 | 6, address: string): Promise<Socket> {
-    const { random, bufferBytes, failed } = this.#parts;
+    const { random, bufferBytes, failed, makeSocket } = this.#parts;
     const first = random.next() % PORTS;
     for (let i = 0; i <= PORT_TRIES; i++) {
       const socket = makeSocket(family);

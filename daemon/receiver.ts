@@ -1,7 +1,7 @@
 /** A socket to receive on, which is there for as long as the worker: what closes by an error is opened again. */
 import type { RemoteInfo, Socket } from 'node:dgram';
 import type { Bound, Listen } from './messages.js';
-import { bindSocket, errorCode, makeSocket, sizeBuffer } from './sockets.js';
+import { bindSocket, errorCode, sizeBuffer } from './sockets.js';
 
 const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 5000;
@@ -9,6 +9,7 @@ const LONGEST_RETRY_MS = 5000;
 export interface ReceiverParts {
   readonly listen: Listen;
   readonly bufferBytes: number;
+  makeSocket(family: 4 | 6): Socket;
   deliver(datagram: Buffer, from: RemoteInfo, listen: Listen): void;
   failed(code: string, listen: Listen): void;
 }
@@ -27,7 +28,7 @@ export class Receiver {
 
   /** Bind for the first time; rejects when that cannot be. */
   async open(): Promise<Bound> {
-    const { listen, bufferBytes, deliver } = this.#parts;
+    const { listen, bufferBytes, deliver, makeSocket } = this.#parts;
     const socket = makeSocket(listen.family);
     await bindSocket(socket, listen.address, this.#port);
     socket.on('error', error => this.#lost(socket, errorCode(error)));

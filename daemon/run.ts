@@ -59,7 +59,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     process.on('uncaughtException', broken);
     process.on('unhandledRejection', broken);
 
-    const control = new Control({ config, log, script: new URL('./worker.js', import.meta.url), lost: () => give(Exit.failure) });
+    const control = new Control({ config, log, script: new URL('./worker.js', import.meta.url), execArgv: process.execArgv, lost: () => give(Exit.failure) });
     const started = start(control);
     let ending = false;
     const end = (signal: string): void => {
@@ -83,6 +83,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     process.on('SIGHUP', () => void started.then(() => control.reload(), () => {}));
 
     started.then(() => {
+      sayBuffers(control);
       log.info({
         gateway: config.gateway.name, file: config.file, generation: control.generation, tenants: config.tenants.length,
         workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
@@ -103,4 +104,11 @@ async function start(control: Control): Promise<{ close(): Promise<void> }> {
     throw error;
   }
   return endpoints;
+}
+
+/** Linux grants no more than net.core.rmem_max without a word; then bursts are lost in the kernel. */
+function sayBuffers({ config, crew, log }: Control): void {
+  const granted = Math.min(...crew.bound.map(({ receiveBuffer }) => process.platform === 'linux' ? receiveBuffer / 2 : receiveBuffer));
+  const asked = config.gateway.receiveBuffer;
+  if (granted < asked) log.warn({ asked, granted, advice: process.platform === 'linux' ? 'raise net.core.rmem_max' : 'raise kern.ipc.maxsockbuf' }, 'receive buffer smaller than asked for');
 }

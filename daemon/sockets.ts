@@ -15,12 +15,17 @@ export function makeSocket(family: 4 | 6): Socket {
   });
 }
 
-/** Bind; rejects with the system's error, the socket closed. */
+const WHY: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program has it', EADDRNOTAVAIL: 'this machine has no such address', EACCES: 'ports below 1024 need privileges', EAFNOSUPPORT: 'this machine has no IPv6',
+};
+
+/** Bind; rejects with a sentence that keeps the system's code, the socket closed. */
 export function bindSocket(socket: Socket, address: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const refused = (error: Error): void => {
+      const code = errorCode(error);
       socket.close();
-      reject(error);
+      reject(Object.assign(new Error(`cannot bind ${address} port ${port}: ${WHY[code] ?? error.message} (${code})`), { code }));
     };
     socket.once('error', refused);
     socket.bind({ address, port, exclusive: true }, () => {

@@ -6,7 +6,7 @@ import { Reason, REASON_NAMES, reasonRow } from '../pipeline/reasons.js';
 import { auditLedger } from './audit.js';
 import { readClock } from './clock.js';
 import type { Control } from './control.js';
-import { sumCounters } from './counters.js';
+import { lastBeat, sumCounters } from './counters.js';
 import type { Listen } from './messages.js';
 import { listSessions, type SessionList } from './sessions.js';
 import { VERSION } from './version.js';
@@ -15,6 +15,8 @@ import { VERSION } from './version.js';
 export class BadQuestion extends Error {}
 
 const SIDE_WORDS = { [Side.both]: 'both', [Side.hosts]: 'hosts', [Side.uplinks]: 'uplinks' } as const;
+/** A worker's timer runs ten times a second; silent for so long, it is stuck. */
+const STUCK_MS = 5000;
 const SESSIONS_SHOWN = 1000;
 const MOST_SESSIONS = 1_000_000;
 
@@ -49,6 +51,11 @@ export async function ailmentsOf(control: Control): Promise<string[]> {
   const ailments: string[] = [];
   if (control.draining) ailments.push('draining');
   if (crew.up < crew.size) ailments.push(`${crew.size - crew.up} of ${crew.size} workers down`);
+  const now = readClock(control.clock)();
+  control.counters.forEach((memory, worker) => {
+    const silent = now - lastBeat(memory);
+    if (crew.up === crew.size && silent > STUCK_MS) ailments.push(`worker ${worker} has been stuck for ${Math.round(silent / 1000)} s`);
+  });
   const off = await auditLedger(ledgers, ledgerRows(control).map(([row]) => row));
   for (const [row, found] of off) ailments.push(...found.map(what => `ledger of ${ids.nameOf(row)}: ${what}`));
   return ailments;

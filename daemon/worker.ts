@@ -14,6 +14,7 @@ import { SocketOutlet } from './outlet.js';
 import { Receiver } from './receiver.js';
 import { Repeats } from './repeats.js';
 import { makeAddressReader } from './senders.js';
+import { makeSocket } from './sockets.js';
 
 const TICK_MS = 100;
 /** How often a draining worker looks whether the kernel has taken what was queued. */
@@ -26,6 +27,7 @@ const tell = (message: FromWorker): void => control.postMessage(message);
 
 const clock = readClock(start.clock);
 const counters = new Float64Array(start.counters);
+counters[Count.beat] = clock();
 const random = seededRandom(start.seed);
 const repeats = (level: LogWord) => new Repeats((message, fields) => tell({ type: 'log', level, message, fields }));
 const warnings = repeats('warn');
@@ -33,7 +35,7 @@ const faults = repeats('error');
 
 const OUTLET_WORDS = { send: 'send failed', socket: 'send socket failed', port: 'no free port for flow entropy, any other taken' } as const;
 const outlet = new SocketOutlet({
-  listen: start.listen, bufferBytes: start.sendBuffer, counters, random,
+  listen: start.listen, bufferBytes: start.sendBuffer, counters, random, makeSocket,
   failed: (what, code) => warnings.note(OUTLET_WORDS[what], code, clock(), { code }),
 });
 const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet });
@@ -44,7 +46,7 @@ gateway.onFault = error => {
 
 const wordsOf = makeAddressReader();
 const receivers = start.listen.map(listen => new Receiver({
-  listen, bufferBytes: start.receiveBuffer, deliver,
+  listen, bufferBytes: start.receiveBuffer, makeSocket, deliver,
   failed: (code, { address, carrier }) => {
     counters[Count.receiveErrors]++;
     warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
@@ -60,6 +62,7 @@ function deliver(datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen):
 
 const timer = setInterval(() => {
   const now = clock();
+  counters[Count.beat] = now;
   gateway.tick(now);
   warnings.flush(now);
   faults.flush(now);

@@ -1,0 +1,121 @@
+import t, { type Test } from 'tap';
+import type { Socket } from 'node:dgram';
+import { readConfig } from '../../config/index.js';
+import { Count, COUNTERS } from '../../daemon/counters.js';
+import { SocketOutlet } from '../../daemon/outlet.js';
+import { makeSocket } from '../../daemon/sockets.js';
+import { compileConfig, TenantIds } from '../../daemon/tables.js';
+import { Carrier, Side } from '../../pipeline/packet.js';
+import { seededRandom } from '../../pipeline/random.js';
+import { labConfig, openPeers, until, type LabConfig, type Peer } from './daemon.js';
+
+async function outlet(t: Test, options: { make?: typeof makeSocket; split?: boolean; change?: (config: LabConfig) => void } = {}) {
+  const peers = await openPeers();
+  const given = labConfig(peers);
+  options.change?.(given);
+  const { config, problems } = readConfig(JSON.stringify(given), 'test.jsonc');
+  if (config === undefined) throw new Error(JSON.stringify(problems));
+  const counters = new Float64Array(COUNTERS.length);
+  const failures: string[] = [];
+  const listen = (side: number, address: string) => ({ side, carrier: Carrier.gre, family: 4 as const, address, port: 0 });
+  const it = new SocketOutlet({
+    listen: options.split ? [listen(Side.hosts, '127.0.0.1'), listen(Side.uplinks, '127.0.0.1')] : [listen(Side.both, '127.0.0.1')],
+    bufferBytes: 262144, counters, random: seededRandom(1), makeSocket: options.make ?? makeSocket, failed: (what, code) => failures.push(`${what} ${code}`),
+  });
+  await it.open();
+  const policy = compileConfig(config, new TenantIds(8), 1, 1);
+  it.adopt(policy);
+  t.teardown(() => {
+    it.close();
+    for (const peer of Object.values(peers) as Peer[]) peer.close();
+  });
+  return { it, peers, counters, failures, peerOf: (name: string) => policy.peers.names.indexOf(name) };
+}
+
+t.test('RFC 8086 §3.2.1: the flow picks one of eight source ports within 49152–65535, always the same', async t => {
+  const made: Socket[] = [];
+  const { it, peers, peerOf, failures } = await outlet(t, { make: family => { const socket = makeSocket(family); made.push(socket); return socket; } });
+  const ports = made.slice(0, 8).map(socket => socket.address().port);
+  t.equal(new Set(ports).size, 8);
+  t.ok(ports.every(port => port >= 49152), ports.join());
+  t.same(failures, []);
+  for (const hash of [0, 1, 7, 8, 0xffffffff]) {
+    it.send(Uint8Array.of(0, 0, hash & 0xff, 0), 2, 3, peerOf('inet'), hash);
+    t.equal((await peers.inet.take())[0], hash & 0xff, 'exactly the bytes from at to end');
+  }
+});
+
+t.test('what the kernel refuses is counted under its code and told, and sending goes on', async t => {
+  const { it, peers, counters, failures, peerOf } = await outlet(t);
+  t.equal(it.send(new Uint8Array(65600), 0, 65600, peerOf('inet'), 0), false, 'nothing is kept');
+  await until('the error', () => counters[Count.EMSGSIZE] === 1 || undefined);
+  t.same(failures, ['send EMSGSIZE']);
+  it.send(Uint8Array.of(1), 0, 1, peerOf('inet'), 0);
+  t.equal((await peers.inet.take()).length, 1);
+});
+
+/** Sockets whose kernel takes nothing: every send stays in the queue. */
+function stuck(family: 4 | 6): Socket {
+  const socket = makeSocket(family);
+  let waiting = 0;
+  socket.send = () => { waiting++; };
+  socket.getSendQueueCount = () => waiting;
+  return socket;
+}
+
+t.test('a datagram that the kernel has no room for keeps its memory, and beyond 1024 of them nothing is sent', async t => {
+  const { it, counters, peerOf } = await outlet(t, { make: stuck });
+  const inet = peerOf('inet');
+  const mem = new Uint8Array(100);
+  for (let i = 0; i < 1024; i++) if (!it.send(mem, 0, 100, inet, 0)) t.fail(`datagram ${i} is the kernel's`);
+  t.equal(it.send(mem, 0, 100, inet, 0), false, 'the next one is not taken');
+  t.equal(counters[Count.queued], 1024);
+  t.equal(counters[Count.queueFull], 1);
+  t.equal(it.send(mem, 0, 100, inet, 1), true, 'another flow has a socket of its own');
+  t.equal(it.pending(), 1025);
+});
+
+t.test('hosts and uplinks with listen addresses of their own are sent to from sockets of their own', async t => {
+  const made: { family: number; socket: Socket; sent: number }[] = [];
+  const { it, peerOf } = await outlet(t, {
+    split: true,
+    make: family => {
+      const entry = { family, socket: makeSocket(family), sent: 0 };
+      entry.socket.send = () => { entry.sent++; };
+      made.push(entry);
+      return entry.socket;
+    },
+  });
+  t.equal(made.length, 16);
+  it.send(new Uint8Array(4), 0, 4, peerOf('host-a'), 3);
+  it.send(new Uint8Array(4), 0, 4, peerOf('inet'), 3);
+  t.same(made.flatMap(({ sent }, i) => sent > 0 ? [i] : []), [3, 11]);
+});
+
+t.test('no free port for flow entropy: any other is taken, and told', async t => {
+  let tries = 0;
+  const { failures } = await outlet(t, {
+    make: family => {
+      const socket = makeSocket(family);
+      const bind = socket.bind.bind(socket) as (options: { port: number }, done: () => void) => Socket;
+      socket.bind = ((options: { port: number }, done: () => void) => {
+        tries++;
+        if (options.port === 0) return bind(options, done);
+        process.nextTick(() => socket.emit('error', Object.assign(new Error('bind EADDRINUSE'), { code: 'EADDRINUSE' })));
+        return socket;
+      }) as Socket['bind'];
+      return socket;
+    },
+  });
+  t.equal(tries, 8 * 65);
+  t.same(failures, Array.from({ length: 8 }, () => 'port EADDRINUSE'));
+});
+
+t.test('a peer of a family without a socket is counted, not sent to', async t => {
+  const { it, counters, peerOf } = await outlet(t, { change: config => {
+    config.gateway.listen.push('::1');
+    config.uplinks[0].pa = '[::1]:9';
+  } });
+  t.equal(it.send(new Uint8Array(4), 0, 4, peerOf('inet'), 0), false);
+  t.equal(counters[Count.noSocket], 1);
+});
