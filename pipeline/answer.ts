@@ -28,6 +28,7 @@ const IPV6_ERROR_MAX = 1280;
 const ERRORS: ReadonlyMap<number, { readonly v4: readonly [number, number]; readonly v6: readonly [number, number] }> = new Map([
   [Reason.ttl_expired,        { v4: [IcmpType.timeExceeded, 0], v6: [Icmpv6Type.timeExceeded, 0] }],
   [Reason.too_big,            { v4: [IcmpType.unreachable, 4],  v6: [Icmpv6Type.packetTooBig, 0] }],
+  [Reason.link_local,         { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 2] }], // code 2: beyond scope of source address
   [Reason.no_route,           { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 0] }],
   [Reason.no_record,          { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 3] }],
   [Reason.nat_ipv6,           { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 0] }],

@@ -2,14 +2,18 @@
  * route: where to? A frame for another MAC of the VSID is bridged, all others are routed by the tenant's own table.
  *   needs   tenant, addresses; from a host also the frame
  *   leaves  route, record, toPeer, toKey; the next walk
- *   drops   mac_unknown, link_local, no_route, no_record, route_drop, transit, nat_ipv6
+ *   drops   mac_unknown, link_local, no_route, no_record, frame_multicast, route_drop, transit, nat_ipv6
  */
 import { IPV6_DST, IPV6_SRC, isIpv6LinkLocal } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import { Walk, type Packet } from '../packet.js';
 import { NONE, RecordKind, Via } from '../policy.js';
 import { Reason } from '../reasons.js';
+import { maskWord } from '../tables/lpm.js';
 import { isForGateway, passOn } from './neighbor.js';
+
+/** The longest prefix, counted on the v4-mapped form, whose last address is a broadcast: /31 has none (RFC 3021). */
+const BROADCAST_BITS = 126;
 
 /** From a host. */
 export function route(p: Packet, c: Context): number {
@@ -22,7 +26,7 @@ export function route(p: Packet, c: Context): number {
     p.next = Walk.toGateway;
     return Fate.next;
   }
-  if (p.family === 6 && (isIpv6LinkLocal(p.mem, p.l3 + IPV6_SRC) || isIpv6LinkLocal(p.mem, p.l3 + IPV6_DST))) return Reason.link_local;
+  if (isLinkLocal(p)) return Reason.link_local;
   p.route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
   if (p.route < 0) return Reason.no_route;
   const target = routes.target[p.route];
@@ -61,8 +65,19 @@ export function routeInside(p: Packet, c: Context): number {
     p.next = Walk.toGateway;
     return Fate.next;
   }
+  if (isLinkLocal(p)) return Reason.link_local;
   p.next = Walk.toSubnet;
   return deliver(p, c);
+}
+
+function isLinkLocal(p: Packet): boolean {
+  return p.family === 6 && (isIpv6LinkLocal(p.mem, p.l3 + IPV6_SRC) || isIpv6LinkLocal(p.mem, p.l3 + IPV6_DST));
+}
+
+/** Whether the destination is the last address of the subnet that its route leads to (RFC 919 §7), where nothing may be let through (RFC 2644 §2). */
+function isBroadcast(p: Packet, bits: number): boolean {
+  const host = ~maskWord(bits, 3);
+  return p.family === 4 && bits <= BROADCAST_BITS && (p.dst3 & host) === host;
 }
 
 /** The host to deliver to, as the tenant's route says: by the CA's own record or the subnet's wildcard, or by the next hop's. */
@@ -75,6 +90,7 @@ export function deliver(p: Packet, c: Context): number {
   let record = target;
   if (routes.via[p.route] === Via.subnet) {
     record = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+    if (record < 0 && isBroadcast(p, routes.bits[p.route])) return Reason.frame_multicast;
     if (record < 0) record = subnets.wildcard[target];
     if (record === NONE || records.peer[record] === NONE) return Reason.no_record;
   } else if (routes.via[p.route] !== Via.record) {
