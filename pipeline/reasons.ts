@@ -20,6 +20,7 @@ export const REASONS = {
   vsid_unknown:     { severity: 'policy', help: 'No tenant owns this VSID', source: 'config subnets[].vsid' },
   host_not_allowed: { severity: 'policy', help: 'Sender may not speak for this VSID', source: 'config subnets[].hosts' },
   spoofed_source:   { severity: 'policy', help: 'Inner source has no lookup record at this sender', source: 'config records[]' },
+  spoofed_mac:      { severity: 'policy', help: 'Bridged frame whose source MAC has a lookup record on another host', source: 'config records[].mac' },
   site_source:      { severity: 'policy', help: "Inner source lies outside the site's prefixes", source: 'config sites[].prefixes' },
   outside_source:   { severity: 'policy', help: "Packet from outside claims a source within the tenant's own subnets", source: 'RFC 2827; config subnets[].prefix' },
 
@@ -27,6 +28,7 @@ export const REASONS = {
   ethertype_unsupported: { severity: 'unsupported', help: 'Inner frame is neither IPv4, IPv6 nor ARP', source: 'HNV: other frames are not carried' },
   frame_multicast:       { severity: 'unsupported', help: 'Broadcast and multicast are not carried (DHCP included)', source: 'README: what does not work yet' },
   mac_unknown:           { severity: 'policy',      help: 'No lookup record has this destination MAC in the VSID', source: 'config records[].mac' },
+  mac_same_host:         { severity: 'policy',      help: 'Destination MAC is on the sending host itself, which delivers it without a gateway', source: 'IEEE 802.1Q §8.6: never back where it came from' },
   nd_router:             { severity: 'policy',      help: 'Router advertisement or redirect from a tenant host', source: 'RFC 6105 §1' },
   neighbor_unanswered:   { severity: 'policy',      help: 'ARP or ND for an address no other host of the VSID holds', source: 'RFC 826, RFC 4861 §7.2.3' },
 

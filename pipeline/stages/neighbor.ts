@@ -4,13 +4,13 @@
  * that would fail its duplicate-address detection.
  *   needs   subnet, claimed, frameAt; `neighbor` also the proof of `guard`
  *   leaves  unicast ARP and ND for somebody else: record, for delivery as they are
- *   drops   arp_*, nd_*, icmpv6_checksum, spoofed_source, neighbor_unanswered, mac_unknown, frame_multicast
+ *   drops   arp_*, nd_*, icmpv6_checksum, spoofed_source, spoofed_mac, neighbor_unanswered, mac_unknown, mac_same_host, frame_multicast
  */
 import {
   ARP_REPLY, ARP_REQUEST, arpOp, arpSenderIp, arpSenderMacHigh, arpSenderMacLow, arpTargetIp, checkArp, ARP_LEN, writeArp,
 } from '../../codecs/arp.js';
 import { macHigh, macLow, u32 } from '../../codecs/bytes.js';
-import { ETHERNET_DST, EtherType, isGroupMac } from '../../codecs/ethernet.js';
+import { ETHERNET_DST, ETHERNET_SRC, EtherType, isGroupMac } from '../../codecs/ethernet.js';
 import {
   Icmpv6Type, NaFlag, ND_TARGET, checkIcmpv6, checkNd, checkNdAddresses, fillIcmpv6Checksum, writeNeighborAdvert,
 } from '../../codecs/icmpv6.js';
@@ -38,13 +38,20 @@ function answerFor(p: Packet, c: Context, t0: number, t1: number, t2: number, t3
   return records.kind[record] === RecordKind.static && records.peer[record] !== p.peer ? record : -1;
 }
 
-/** A frame for another MAC of the VSID goes there; `mac_unknown` when nobody has it. */
+/**
+ * A frame for another MAC of the VSID goes there as it is, so bridges on the way will learn where it came from: it must
+ * not carry the MAC of a VM elsewhere, nor go back to its host, which would learn its own VM to be outside.
+ */
 export function passOn(p: Packet, c: Context): number {
-  const high = macHigh(p.mem, p.frameAt + ETHERNET_DST);
-  const record = c.policy.findMac(p.subnet, high, macLow(p.mem, p.frameAt + ETHERNET_DST));
-  if (record < 0 || c.policy.records.peer[record] === NONE) return Reason.mac_unknown;
+  const { mem, frameAt } = p;
+  const { peer } = c.policy.records;
+  const record = c.policy.findMac(p.subnet, macHigh(mem, frameAt + ETHERNET_DST), macLow(mem, frameAt + ETHERNET_DST));
+  if (record < 0 || peer[record] === NONE) return Reason.mac_unknown;
+  if (peer[record] === p.peer) return Reason.mac_same_host;
+  const source = c.policy.findMac(p.subnet, macHigh(mem, frameAt + ETHERNET_SRC), macLow(mem, frameAt + ETHERNET_SRC));
+  if (source >= 0 && peer[source] !== p.peer && peer[source] !== NONE) return Reason.spoofed_mac; // NONE: routers of hosts may share our MAC
   p.record = record;
-  p.toPeer = c.policy.records.peer[record];
+  p.toPeer = peer[record];
   p.next = Walk.toNeighbor;
   return Fate.next;
 }

@@ -2,7 +2,7 @@
  * route: where to? A frame for another MAC of the VSID is bridged, all others are routed by the tenant's own table.
  *   needs   tenant, addresses; from a host also the frame
  *   leaves  route, record, toPeer, toKey; the next walk
- *   drops   mac_unknown, link_local, no_route, no_record, frame_multicast, route_drop, transit, nat_ipv6
+ *   drops   mac_unknown, mac_same_host, spoofed_mac, link_local, no_route, no_record, frame_multicast, route_drop, transit, nat_ipv6
  */
 import { IPV6_DST, IPV6_SRC, isIpv6LinkLocal } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';

@@ -31,6 +31,20 @@ t.test('design §4: a frame for another MAC of the VSID is bridged: MACs, TTL an
   }
 });
 
+t.test('a bridged frame never goes back to its own host, nor with the MAC of a VM elsewhere: bridges would learn it wrong', async t => {
+  const lab = new World((_config, red) => { red.records.push({ ca: '10.0.0.100', mac: '00:15:5d:00:00:99', host: 'nv4' }); });
+  const a = vm('nv4'), b = vm('vx4'), c = vm('nv6');
+  const packet = udp(a.ca, 1, b.ca, 2);
+  t.equal(lab.fromHost('nv4', a.vsid, ethernet('00:15:5d:00:00:99', a.mac, packet)), 'mac_same_host', 'flooded by a bridge');
+  t.equal(lab.fromHost('nv4', a.vsid, ethernet(b.mac, c.mac, packet)), 'spoofed_mac');
+  expectSent(t, lab, []);
+  t.equal(lab.fromHost('nv4', a.vsid, ethernet(b.mac, '00:15:5d:aa:aa:aa', packet)), 'forwarded', 'a MAC that no record knows, as of a host’s own router');
+  t.equal(lab.fromHost('nv4', a.vsid, ethernet(b.mac, GATEWAY_MAC, packet)), 'forwarded', 'which may be the same as the gateway’s');
+  t.equal(lab.fromHost('nv4', a.vsid, ethernet(GATEWAY_MAC, c.mac, packet)), 'forwarded', 'routed, the MAC is replaced');
+  t.equal(lab.take().length, 3);
+  expectLedger(t, lab, { red: { mac_same_host: 1, spoofed_mac: 1, forwarded: 3 } });
+});
+
 t.test('wire-facts §9.4: a Hyper-V host routes by itself and stamps any VSID of the routing domain; the source need not be of that subnet', async t => {
   const lab = new World();
   const a = vm('nv4', 'web'), b = vm('vx4', 'db');
