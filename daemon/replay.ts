@@ -118,12 +118,13 @@ async function write(sink: CaptureSink, scribe: Scribe): Promise<void> {
 }
 
 function report(run: ReplayRun, options: Options, io: Io): number {
-  const summary = run.report(options.input);
+  const name = options.input === '-' ? 'stdin' : options.input;
+  const summary = run.report(name);
   const print = options.output === '-' ? (text: string) => io.err(text) : (text: string) => io.out(text);
   print(options.json ? `${JSON.stringify(summary, null, 2)}\n` : renderReport(summary));
-  for (const { packet, offset, what } of summary.warnings) io.err(`${options.input}: packet ${packet}, byte ${offset}: ${what}\n`);
+  for (const { packet, offset, what } of summary.warnings) io.err(`${name}: packet ${packet}, byte ${offset}: ${what}\n`);
   for (const { packet, offset, reason, what } of summary.faults) {
-    io.err(`${options.input}: packet ${packet}, byte ${offset}: ${reason}: ${what}; the ${packet - 1} before it were replayed\n`);
+    io.err(`${name}: packet ${packet}, byte ${offset}: ${reason}: ${what}; the ${packet - 1} before it were replayed\n`);
   }
   for (const error of run.offline.errors) io.err(`internal error, please report it: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
   const sound = summary.faults.length === 0 && summary.imbalances.length === 0 && run.offline.errors.length === 0;

@@ -103,8 +103,14 @@ export class Tracer {
 
   #tellSender(peer: number, before: string): void {
     const { policy } = this.#offline.gateway.context;
-    if (peer < 0) this.#steps.push({ stage: 'sender', text: `${before}no host, uplink or site has this PA`, config: '' });
-    else this.#steps.push({ stage: 'sender', text: `${before}${peerText(policy, peer)} (${paText(policy, peer)})`, config: lineText(policy, policy.peers.line[peer]) });
+    const { peers } = policy;
+    if (peer < 0) {
+      this.#steps.push({ stage: 'sender', text: `${before}no host, uplink or site has this PA`, config: '' });
+      return;
+    }
+    const sharers = peers.names.filter((_, i) => peers.kind[i] === PeerKind.site && i !== peer && paText(policy, i) === paText(policy, peer));
+    const who = sharers.length === 0 ? peerText(policy, peer) : `${peerText(policy, peer)}, or ${sharers.join(', ')} at the same PA`;
+    this.#steps.push({ stage: 'sender', text: `${before}${who} (${paText(policy, peer)})`, config: lineText(policy, peers.line[peer]) });
   }
 
   #step(stage: Stage, p: Packet, verdict: number, c: Context): void {

@@ -25,7 +25,7 @@ import { frame } from './stages/frame.js';
 import { guard } from './stages/guard.js';
 import { inner } from './stages/inner.js';
 import { local } from './stages/local.js';
-import { natIn, natOut } from './stages/nat.js';
+import { natIn, natOut, natTrack } from './stages/nat.js';
 import { arp, neighbor } from './stages/neighbor.js';
 import { rewrite } from './stages/rewrite.js';
 import { route, routeInside } from './stages/route.js';
@@ -61,6 +61,7 @@ const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = ne
   [ttl, ['ttl', tellTtl]],
   [natOut, ['nat', tellNatOut]],
   [natIn, ['nat', tellNatIn]],
+  [natTrack, ['session', tellTrack]],
   [fit, ['fit', tellFit]],
   [rewrite, ['rewrite', tellRewrite]],
   [encapFrame, ['encap', tellEncapHost]],
@@ -74,7 +75,7 @@ const DELIVERING: ReadonlySet<Stage> = new Set([route, routeInside, natIn]);
 /** What `stage` did to `p`: a step, two where it also chose the record to deliver to, none where it had nothing to say. */
 export function tellStep(stage: Stage, p: Packet, verdict: number, c: Context): TraceStep[] {
   const telling = TELLINGS.get(stage);
-  if (telling === undefined) return [{ stage: stage.name, text: '', config: '' }];
+  if (telling === undefined) return [{ stage: stage.name, text: verdict > 0 ? 'dropped here' : 'passed', config: '' }];
   const [name, tell] = telling;
   const step = (word: string, { text, line }: NonNullable<Told>): TraceStep => ({ stage: word, text, config: line === undefined ? '' : lineText(c.policy, line) });
   const told = tell(p, c, verdict);
@@ -189,8 +190,10 @@ function tellRoute(p: Packet, c: Context, verdict: number): Told {
   const { records, routes } = policy;
   if (p.route >= 0) return { text: routeText(policy, p.route, p), line: routes.line[p.route] };
   if (verdict === Reason.mac_unknown) return { text: "addressed to a MAC that is neither the gateway's nor a record's" };
-  if (p.record < 0) return { text: `tenant ${tenantText(policy, p.tenant)} has no route to ${addressText(p.dst0, p.dst1, p.dst2, p.dst3)}` };
-  return { text: `${records.kind[p.record] === RecordKind.gateway ? '' : 'bridged to '}${recordText(policy, p.record)}`, line: records.line[p.record] };
+  if (verdict === Reason.no_route) return { text: `tenant ${tenantText(policy, p.tenant)} has no route to ${addressText(p.dst0, p.dst1, p.dst2, p.dst3)}` };
+  if (p.record < 0) return null;
+  if (records.kind[p.record] === RecordKind.gateway) return { text: recordText(policy, p.record), line: records.line[p.record] };
+  return { text: `bridged to ${macText(records.macHigh[p.record], records.macLow[p.record])} at ${peerText(policy, records.peer[p.record])}`, line: records.line[p.record] };
 }
 
 /** The record at the end of a route into the tenant's own subnets. */
@@ -215,7 +218,7 @@ function tellNatOut(p: Packet, c: Context, verdict: number): Told {
   const line = policy.tenants.natLine[p.tenant];
   if (verdict !== 0) return { text: `no way out through tenant ${tenantText(policy, p.tenant)}'s NAT`, line };
   if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line };
-  const mapping = policy.mappingsInside.find(p.tenant, p.protocol, p.src3, p.sport, 0);
+  const mapping = policy.mappingsOutside.find(p.protocol, p.natAddress, p.natPort, 0, 0);
   const text = `${end(p, p.src3, p.sport)} is ${end(p, p.natAddress, p.natPort)} outside`;
   if (nat.isStatic(p.binding) && mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
   return { text, line };
@@ -229,6 +232,11 @@ function tellNatIn(p: Packet, c: Context, verdict: number): Told {
   const text = `${end(p, p.natAddress, p.natPort)} is ${end(p, p.dst3, p.dport)} inside`;
   if (mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
   return { text: `${text}, by a binding`, line: policy.tenants.natLine[p.tenant] };
+}
+
+/** Silent where it finds or opens a session, as it nearly always does. */
+function tellTrack(p: Packet, c: Context, verdict: number): Told {
+  return verdict === 0 ? null : { text: 'no session, and this packet can open none', line: c.policy.tenants.natLine[p.tenant] };
 }
 
 function end(p: Packet, address: number, port: number): string {

@@ -111,11 +111,15 @@ export function subnetText(policy: Policy, subnet: number): string {
   return `subnet ${policy.subnets.names[subnet]} (VSID ${policy.subnets.vsid[subnet]})`;
 }
 
+function caText(policy: Policy, record: number): string {
+  const [a, b, c, d] = policy.records.ca.subarray(record * 4, record * 4 + 4);
+  return addressText(a, b, c, d);
+}
+
 /** A record by its CA, or by its MAC where it has none. */
 export function recordText(policy: Policy, record: number): string {
   const { records } = policy;
-  const [a, b, c, d] = records.ca.subarray(record * 4, record * 4 + 4);
-  const ca = addressText(a, b, c, d);
+  const ca = caText(policy, record);
   const mac = macText(records.macHigh[record], records.macLow[record]);
   switch (records.kind[record]) {
     case RecordKind.gateway: return `the gateway's own ${ca}`;
@@ -134,7 +138,7 @@ export function routeText(policy: Policy, route: number, p: Packet): string {
     case Via.nat: return `${prefix} via nat`;
     case Via.forward: return `${prefix} via forward`;
     case Via.site: return `${prefix} via site:${policy.peers.names[target]}`;
-    case Via.record: return `${prefix} via ${recordText(policy, target)}`;
+    case Via.record: return `${prefix} via ca:${caText(policy, target)}`;
     default: return `${prefix} via drop`;
   }
 }
