@@ -106,7 +106,7 @@ export class Control {
       if (!(error instanceof UnreadableFile)) throw error;
       return this.#refuse({ error: error.message });
     }
-    const keys = needRestart(this.config, next);
+    const keys = needRestart(this.config, next, this.state.sizes);
     if (keys.length > 0) return this.#refuse({ keys, advice: 'these take effect at a restart; nothing of the new config was applied' });
 
     const generation = this.generation + 1;

@@ -2,7 +2,7 @@
 import { parseAddress, Refusal } from '../config/index.js';
 import { totals, type LedgerTotals, type PacketTotals } from '../pipeline/ledger.js';
 import { Carrier, Side } from '../pipeline/packet.js';
-import { Reason, REASON_NAMES, reasonRow } from '../pipeline/reasons.js';
+import { REASONS, type ReasonName } from '../pipeline/reasons.js';
 import { auditLedger } from './audit.js';
 import { readClock } from './clock.js';
 import type { Control } from './control.js';
@@ -81,7 +81,7 @@ export function dropsOf(control: Control, query: URLSearchParams): DropStatus[] 
   const only = tenantNumber(control, query);
   const rows = ledgerRows(control).filter(([row]) => only === undefined || row === only);
   return rows.flatMap(([row, tenant]) => Object.entries(totals(control.ledgers, [row]).drops).map(([reason, count]) => {
-    const { severity, help, source } = reasonRow(REASON_NAMES.indexOf(reason)) ?? reasonRow(Reason.internal_error)!;
+    const { severity, help, source } = REASONS[reason as ReasonName];
     return { tenant, reason, severity, count, help, source };
   })).sort((a, b) => b.count - a.count);
 }

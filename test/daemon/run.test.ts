@@ -186,6 +186,16 @@ t.test('a socket that is not to be had is a plain sentence and exit 1, and leave
   t.equal((await daemon.fetch('/healthz')).status, 200, 'the first one is not disturbed');
 });
 
+t.test('a second TERM while draining ends at once, exit 1', async t => {
+  const { daemon } = await lab(t);
+  // Stopped meanwhile, so that both are there when it looks.
+  daemon.child.kill('SIGSTOP');
+  daemon.child.kill('SIGTERM');
+  daemon.child.kill('SIGINT');
+  t.equal(await daemon.end('SIGCONT'), 1);
+  await daemon.line('told twice, ending at once');
+});
+
 t.test('a config with problems does not start: all of them, exit 3', async t => {
   const folder = new ConfigFolder(labConfig(await dummyPeers(t)));
   t.teardown(() => folder.remove());
