@@ -1,0 +1,9 @@
+/** Every bench, in the order in which they run. */
+import { checksumBenches } from './codecs/checksum.bench.js';
+import { headerBenches } from './codecs/headers.bench.js';
+import { loadBenches } from './config/load.bench.js';
+import { lookupBenches } from './pipeline/lookup.bench.js';
+import { walkBenches } from './pipeline/walks.bench.js';
+import type { Bench } from './result.js';
+
+export const SUITE: readonly Bench[] = [...checksumBenches, ...headerBenches, ...lookupBenches, ...walkBenches, ...loadBenches];

@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs';
+import t from 'tap';
+import { runBenches } from '../../bench/cli.js';
+import { minimalNat } from '../../bench/pipeline/minimal-nat.js';
+import { Ring } from '../../bench/pipeline/ring.js';
+import { makeRing, makeWorld, through } from '../../bench/pipeline/world.js';
+import type { Result } from '../../bench/result.js';
+import { SUITE } from '../../bench/suite.js';
+import { checkIpv4, ipv4Dst, ipv4Src } from '../../codecs/ipv4.js';
+import { udpChecksumOk4 } from '../../codecs/udp.js';
+
+const FLOWS = 64;
+const OUTER = { out: 22, in: 4 } as const; // NVGRE and Ethernet; GRE
+const IPV4_LEN = 20;
+
+t.test('every bench runs, and measures something', async t => {
+  let out = '';
+  const code = runBenches(['--quick', '--json'], SUITE, { out: text => void (out += text), err: text => t.fail(text), writeResults: () => t.fail('not asked for') });
+  t.equal(code, 0);
+  const results = JSON.parse(out) as Result[];
+  t.strictSame(results.map(({ name }) => name), SUITE.map(({ name }) => name));
+  for (const r of results) {
+    t.ok(r.min > 0 && r.min <= r.median && r.median <= r.max, `${r.name}: ${r.min} ≤ ${r.median} ≤ ${r.max} ${r.unit}`);
+    t.equal(r.ratio === undefined, r.baseline === undefined, `${r.name}: a ratio where there is a baseline`);
+  }
+});
+
+t.test('names are unique, and RESULTS.md has exactly these', async t => {
+  const names = SUITE.map(({ name }) => name);
+  t.equal(new Set(names).size, names.length);
+  const written = readFileSync(new URL('../../bench/RESULTS.md', import.meta.url), 'utf8');
+  t.strictSame([...written.matchAll(/^\| ([a-z]+\/\S+) \|/gm)].map(([, name]) => name), names);
+});
+
+t.test('flows differ, each tenant has its share, and answers come to what questions went out from', async t => {
+  const world = makeWorld(0);
+  for (const walk of ['natOut', 'natIn'] as const) {
+    const ring = makeRing(world, walk, FLOWS);
+    ring.restore();
+    const ends = new Set(Array.from({ length: FLOWS }, (_, i) => ring.slots.toString('hex', ring.at(i), ring.ends[i])));
+    t.equal(ends.size, FLOWS, walk);
+    const work = through(world, ring);
+    t.doesNotThrow(() => work.run(0, FLOWS), 'all are forwarded');
+  }
+  t.equal(world.gateway.context.nat.sessionCount, FLOWS);
+});
+
+for (const direction of ['out', 'in'] as const) {
+  t.test(`the minimal NAT really translates, ${direction}: checksums are right afterwards`, async t => {
+    const ring = makeRing(makeWorld(0), direction === 'out' ? 'natOut' : 'natIn', FLOWS);
+    const work = minimalNat(ring, direction === 'out');
+    const address = direction === 'out' ? ipv4Src : ipv4Dst;
+    const before = addresses(ring, direction, address);
+    work.run(0, FLOWS);
+    t.not(addresses(ring, direction, address), before);
+    for (let i = 0; i < FLOWS; i++) {
+      const l3 = ring.at(i) + OUTER[direction];
+      if (checkIpv4(ring.slots, l3, ring.ends[i]) !== 0) t.fail(`slot ${i}: IPv4`);
+      if (!udpChecksumOk4(ring.slots, l3 + IPV4_LEN, ipv4Src(ring.slots, l3), ipv4Dst(ring.slots, l3))) t.fail(`slot ${i}: UDP`);
+    }
+  });
+}
+
+function addresses(ring: Ring, direction: 'out' | 'in', read: (mem: Uint8Array, at: number) => number): string {
+  return Array.from({ length: FLOWS }, (_, i) => read(ring.slots, ring.at(i) + OUTER[direction])).join();
+}
