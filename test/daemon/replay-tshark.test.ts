@@ -36,7 +36,12 @@ async function output(capture: string, config: string, kind: 'pcap' | 'pcapng' =
   return { file, out: (JSON.parse(out) as { packets: { out: number } }).packets.out };
 }
 
-for (const [name, config] of [...Object.entries(CONFIGS).map(([name, config]) => [`replay/${name}`, ROOT + config]), ['recorded/linux-6.1-fou.pcap', `${FIXTURES}linux-fou.jsonc`]]) {
+const OWN: readonly (readonly [name: string, config: string])[] = [
+  ...Object.entries(CONFIGS).map(([name, config]) => [`replay/${name}`, ROOT + config] as const),
+  ['recorded/linux-6.1-fou.pcap', `${FIXTURES}linux-fou.jsonc`],
+  ['recorded/linux-vxlan-nat.pcap', `${FIXTURES}recorded/linux-vxlan-nat.jsonc`],
+];
+for (const [name, config] of OWN) {
   t.test(`${name}: what the gateway sends is clean under tshark, as pcap and as pcapng`, async t => {
     if (!hasTshark) {
       t.pass(NOT_HERE);

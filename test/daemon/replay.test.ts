@@ -97,6 +97,21 @@ t.test('recorded Linux hosts with FOU: the gateway between them carries and answ
   t.same({ packets: report.packets, drops: report.drops }, filled({ forwarded: 52, consumed: 3, originated: 3, drops: { ...beforeTenant, neighbor_unanswered: 2 } }));
 });
 
+/**
+ * Counted with another reader. 30 packets are what the gateway sent that day. 18 are IPv6 multicast that is no
+ * solicitation, 3 duplicate-address probes. 3 ARP requests and 3 pings to the gateway are answered. Carried are 6 pings
+ * between the hosts, 3 out through NAT, and 7 + 5 TCP segments whose port a mapping keeps; the 3 echo replies ask for
+ * the ids of that day's NAT.
+ */
+t.test('recorded Linux VXLAN hosts behind a running gateway: the same again, offline', async t => {
+  const report = await replayed(`${ROOT}test/fixtures/recorded/linux-vxlan-nat.pcap`, `${ROOT}test/fixtures/recorded/linux-vxlan-nat.jsonc`);
+  t.same(report.tenants, {
+    '-': filled({ drops: { not_for_gateway: 30, frame_multicast: 18 } }),
+    'red': filled({ forwarded: 21, consumed: 6, originated: 6, drops: { neighbor_unanswered: 2, nat_no_binding: 3 } }),
+    'blue': filled({ drops: { neighbor_unanswered: 1 } }),
+  });
+});
+
 t.test('--json has the promised shape, times with nanoseconds included', async t => {
   const report = await replayed(`${FOLDER}walks.pcap`, ROOT + CONFIGS['walks.pcap']);
   t.same(Object.keys(report).sort(), ['drops', 'faults', 'file', 'first', 'imbalances', 'last', 'packets', 'tenants', 'unsendable', 'warnings']);
