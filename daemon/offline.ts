@@ -39,8 +39,8 @@ const AFTER_SECONDS = 60;
 export class Offline {
   readonly gateway: Gateway;
   readonly ids: TenantIds;
-  /** Exceptions in the pipeline; there are none unless it has a bug. */
-  readonly errors: unknown[] = [];
+  /** Exceptions in the pipeline, and the tag of the packet that met each; there are none unless it has a bug. */
+  readonly errors: { readonly tag: number; readonly error: unknown }[] = [];
   /** Told of every tunnel packet, before it is looked into. */
   onArrival: ((outer: UnderlayView) => void) | null = null;
   /** Datagrams too long for UDP, which no socket would have taken. */
@@ -55,6 +55,7 @@ export class Offline {
   readonly #vxlanPort: number;
   /** The record in hand, which the pipeline may write into. */
   #mem = new Uint8Array(65536);
+  #tag = 0;
   #tickedAt = -Infinity;
   /** Where peers last spoke to us, by family: our address, where the config listens on all. */
   readonly #heardAt: Record<4 | 6, Words> = { 4: [0, 0, 0xffff, 0], 6: [0, 0, 0, 0] };
@@ -71,7 +72,7 @@ export class Offline {
       outlet: { send: (mem, at, end, peer, flowHash) => this.#send(mem, at, end, peer, flowHash) },
     });
     this.gateway.observer = observer;
-    this.gateway.onFault = error => this.errors.push(error);
+    this.gateway.onFault = error => { this.errors.push({ tag: this.#tag, error }); };
   }
 
   /** Let the gateway receive a record. Its bytes stay as they are. Returns the packet's fate or drop reason. */
@@ -86,6 +87,7 @@ export class Offline {
 
   /** As `receive`, for the frame `mem[0..end)`, which the pipeline may write into. */
   receiveFrame(mem: Uint8Array, end: number, linkType: number, tag: number): number {
+    this.#tag = tag;
     const outer = this.#outer;
     let reason = parseLink(mem, 0, end, linkType, this.#link);
     if (reason === 0) reason = parseUnderlay(mem, this.#link.networkAt, end, this.#link.etherType, this.#grePort, this.#vxlanPort, outer);
@@ -104,6 +106,7 @@ export class Offline {
 
   /** A UDP payload, `mem[0..end)`, from `peer` (-1: nobody we know), as if it had come to the right one of our addresses. */
   receiveDatagram(mem: Uint8Array, end: number, peer: number, isVxlan: boolean, tag: number): number {
+    this.#tag = tag;
     return this.gateway.receive(mem, 0, 0, end, peer, isVxlan ? Carrier.vxlan : Carrier.gre, Side.both, this.now, tag);
   }
 

@@ -126,7 +126,7 @@ function report(run: ReplayRun, options: Options, io: Io): number {
   for (const { packet, offset, reason, what } of summary.faults) {
     io.err(`${name}: packet ${packet}, byte ${offset}: ${reason}: ${what}; the ${packet - 1} before it were replayed\n`);
   }
-  for (const error of run.offline.errors) io.err(`internal error, please report it: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
+  for (const { tag, error } of run.offline.errors) io.err(`${name}: packet ${tag}: a fault in causeway, please report it: ${error instanceof Error ? error.stack ?? error.message : String(error)}\n`);
   const sound = summary.faults.length === 0 && summary.imbalances.length === 0 && run.offline.errors.length === 0;
   return sound ? Exit.ok : Exit.failure;
 }

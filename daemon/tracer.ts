@@ -88,7 +88,10 @@ export class Tracer {
     this.#offline.onArrival = outer => this.#arrived(outer);
   }
 
+  /** Throws what the pipeline threw, if it did: that is no verdict. */
   #told(): Trace {
+    const fault = this.#offline.errors.find(({ tag }) => tag === this.#wanted);
+    if (fault !== undefined) throw fault.error;
     if (this.#trace === null) throw new Error('the packet was never settled');
     return { ...this.#trace, released: this.#released };
   }
