@@ -11,7 +11,15 @@ const RESPAWN_STEP_MS = 100;
 /** Beyond the time a draining worker was given, before it is ended. */
 const DRAIN_GRACE_MS = 1000;
 
-interface Hand { readonly index: number; thread: Worker; bound: readonly Bound[]; up: boolean; gone: boolean }
+interface Hand {
+  readonly index: number;
+  readonly thread: Worker;
+  bound: readonly Bound[];
+  up: boolean;
+  gone: boolean;
+  /** Who waits for its word on a policy, in the order of asking. */
+  readonly asked: ((revoked: number) => void)[];
+}
 
 export interface CrewParts {
   readonly script: URL;
@@ -33,7 +41,6 @@ export class Crew {
   restarts = 0;
   readonly #parts: CrewParts;
   readonly #hands: Hand[] = [];
-  readonly #answers = new Map<number, (revoked: number) => void>();
   #listen: readonly Listen[];
   #deaths: number[] = [];
   #draining = false;
@@ -57,7 +64,7 @@ export class Crew {
 
   /** Hand a policy to every worker; says how many sessions it cost. A worker being replaced gets it once it is there. */
   async adopt(policy: PolicyData): Promise<number> {
-    const answers = this.#hands.filter(hand => hand.up).map(hand => this.#tell(hand, policy));
+    const answers = this.#hands.filter(hand => hand.up).map(hand => tell(hand, policy));
     return (await Promise.all(answers)).reduce((sum, n) => sum + n, 0);
   }
 
@@ -83,7 +90,7 @@ export class Crew {
   async #spawn(index: number): Promise<void> {
     const { script, log, startOf } = this.#parts;
     const thread = new Worker(script, { workerData: startOf(index, this.#listen), name: `worker ${index}`, execArgv: [...this.#parts.execArgv] });
-    const hand: Hand = { index, thread, bound: [], up: false, gone: false };
+    const hand: Hand = { index, thread, bound: [], up: false, gone: false, asked: [] };
     this.#hands[index] = hand;
     await new Promise<void>((resolve, reject) => {
       let refusal: string | undefined;
@@ -97,7 +104,7 @@ export class Crew {
           refusal = message.message;
           void thread.terminate();
         } else if (message.type === 'adopted') {
-          this.#answer(index, message.revoked);
+          hand.asked.shift()?.(message.revoked);
         } else if (message.type === 'log') {
           log[message.level]({ worker: index, ...message.fields }, message.message);
         } else if (message.unsent > 0) {
@@ -110,24 +117,12 @@ export class Crew {
       });
       thread.on('exit', code => {
         hand.gone = true;
-        this.#answer(index, 0);
+        for (const answer of hand.asked.splice(0)) answer(0);
         if (hand.up) this.#replace(hand, code);
         else reject(new Error(refusal ?? `worker ended with code ${code} before it was ready`));
         hand.up = false;
       });
     });
-  }
-
-  #tell(hand: Hand, policy: PolicyData): Promise<number> {
-    return new Promise(resolve => {
-      this.#answers.set(hand.index, resolve);
-      send(hand, { type: 'adopt', policy });
-    });
-  }
-
-  #answer(index: number, revoked: number): void {
-    this.#answers.get(index)?.(revoked);
-    this.#answers.delete(index);
   }
 
   #replace(hand: Hand, code: number): void {
@@ -149,7 +144,7 @@ export class Crew {
       this.#spawn(index).then(async () => {
         this.restarts++;
         // The policy may have changed while there was nobody to close the sessions that it forbids.
-        const revoked = await this.#tell(this.#hands[index], this.#parts.policy());
+        const revoked = await tell(this.#hands[index], this.#parts.policy());
         this.#parts.log.warn({ worker: index, restarts: this.restarts, revokedSessions: revoked }, 'worker replaced');
       }).catch((error: Error) => {
         this.#parts.log.error({ worker: index, error: error.message }, 'worker cannot be replaced, trying again');
@@ -157,6 +152,14 @@ export class Crew {
       });
     }, (this.#deaths.length - 1) * RESPAWN_STEP_MS);
   }
+}
+
+/** Hand over a policy; resolves to the sessions it cost, 0 when the worker dies over it. */
+function tell(hand: Hand, policy: PolicyData): Promise<number> {
+  return new Promise(resolve => {
+    hand.asked.push(resolve);
+    send(hand, { type: 'adopt', policy });
+  });
 }
 
 function send(hand: Hand, message: ToWorker): void {

@@ -3,6 +3,7 @@ import { readConfig } from '../../config/index.js';
 import { Control } from '../../daemon/control.js';
 import type { Logger } from '../../daemon/log.js';
 import { ailmentsOf, ledgerTotals, sessionsOf } from '../../daemon/status.js';
+import { compileConfig } from '../../daemon/tables.js';
 import { built, fromA, labConfig, openPeers, until, type Peer } from './daemon.js';
 import { gre, udp } from '../support/frames.js';
 
@@ -50,6 +51,16 @@ t.test('a worker that dies is replaced on the same ports, and its sessions, bind
   t.equal((await peers.hostA.take()).subarray(-6).toString(), 'answer');
   await until('both counted', () => ledgerTotals(it).packets.forwarded === 2 || undefined);
   t.equal(sessionsOf(it, new URLSearchParams()).matching, 1);
+});
+
+t.test('policies handed over at the same time are all answered, and so is one that a worker dies over', async t => {
+  const { control: it } = await control(t);
+  await it.start();
+  const policy = compileConfig(it.config, it.ids, 2, 1);
+  t.same(await Promise.all([it.crew.adopt(policy), it.crew.adopt(policy)]), [0, 0]);
+  const last = it.crew.adopt(policy);
+  void it.crew.threads[0].terminate();
+  t.equal(await last, 0);
 });
 
 t.test('workers that keep dying are given up on', async t => {
