@@ -7,6 +7,8 @@ import { WordMapBuilder } from './tables/word-map.js';
 import { ANY_PROTOCOL, Encap, NONE, PeerKind, RecordKind, Via, type PolicyData, type TenantColumns } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
 
+/** Bits of the v4-mapped form before the IPv4 address. */
+const V4_BITS = 96;
 const ANY_PREFIX: PrefixRow = { words: [0, 0, 0, 0], bits: 0 };
 const ANY_PORT = { from: 0, to: 0xffff };
 const NO_CA: Words = [0, 0, 0, 0];
@@ -31,7 +33,7 @@ class Draft {
   readonly #records = new ColumnsBuilder(['kind', 'subnet', 'macHigh', 'macLow', 'peer', 'line'], ['ca']);
   readonly #routes = new ColumnsBuilder(['via', 'target', 'bits', 'line'], []);
   readonly #rules = new ColumnsBuilder(
-    ['outbound', 'deny', 'protocol', 'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line'], ['local', 'localMask', 'remote', 'remoteMask'],
+    ['outbound', 'deny', 'family', 'protocol', 'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line'], ['local', 'localMask', 'remote', 'remoteMask'],
   );
   readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'externalPort', 'internal', 'internalPort', 'line'], []);
   readonly #poolRanges: number[] = [];
@@ -228,9 +230,10 @@ class Draft {
     const { from: remoteFrom, to: remoteTo } = rule.remotePort ?? ANY_PORT;
     const local = rule.local ?? ANY_PREFIX;
     const remote = rule.remote ?? ANY_PREFIX;
+    const onlyIpv6 = (rule.local !== null && local.bits < V4_BITS) || (rule.remote !== null && remote.bits < V4_BITS);
     this.#names.rules.push(rule.name);
     this.#rules.add({
-      outbound: rule.direction === 'outbound' ? 1 : 0, deny: rule.action === 'deny' ? 1 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
+      outbound: rule.direction === 'outbound' ? 1 : 0, deny: rule.action === 'deny' ? 1 : 0, family: onlyIpv6 ? 6 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
   }

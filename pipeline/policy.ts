@@ -73,6 +73,8 @@ export interface RuleColumns {
   readonly deny: Uint32Array;
   /** Or `ANY_PROTOCOL`. */
   readonly protocol: Uint32Array;
+  /** 6 where a prefix is so short that it would hold the mapped form of IPv4 too, as ::/0 does; else 0, and the prefixes tell. */
+  readonly family: Uint32Array;
   /** Four words each: prefix and mask, already masked. */
   readonly local: Uint32Array;
   readonly localMask: Uint32Array;

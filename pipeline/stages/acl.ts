@@ -27,11 +27,11 @@ function decide(
   l0: number, l1: number, l2: number, l3: number, r0: number, r1: number, r2: number, r3: number,
 ): number {
   const { rules, tenants } = c.policy;
-  const { protocol, hasPorts } = p;
+  const { family, protocol, hasPorts } = p;
   const first = tenants.ruleFirst[p.tenant];
   const end = first + tenants.ruleCount[p.tenant];
   for (let i = first; i < end; i++) {
-    if (rules.outbound[i] !== outbound || !matches(rules, i, protocol, hasPorts, localPort, remotePort)) continue;
+    if (rules.outbound[i] !== outbound || rules.family[i] > family || !matches(rules, i, protocol, hasPorts, localPort, remotePort)) continue;
     if (!within(rules.local, rules.localMask, i, l0, l1, l2, l3)) continue;
     if (!within(rules.remote, rules.remoteMask, i, r0, r1, r2, r3)) continue;
     p.rule = i;

@@ -7,6 +7,10 @@
  */
 import { WordMap, WordMapBuilder, type WordMapData } from './word-map.js';
 
+const V4_MAPPED = 0xffff;
+/** No IPv4 prefix is shorter in its mapped form, and no IPv6 one as short may hold an IPv4 address: ::/0 is not 0.0.0.0/0. */
+const V4_WORD = 3;
+
 /** Bitset of lengths 0..128: bit n of word n >> 5. */
 const LENGTH_WORDS = 5;
 
@@ -33,7 +37,8 @@ export class Lpm {
   /** The value of the longest prefix of `scope` that holds this address, or -1. */
   find(scope: number, a: number, b: number, c: number, d: number): number {
     const base = scope * LENGTH_WORDS;
-    for (let word = LENGTH_WORDS - 1; word >= 0; word--) {
+    const last = a === 0 && b === 0 && c === V4_MAPPED ? V4_WORD : 0;
+    for (let word = LENGTH_WORDS - 1; word >= last; word--) {
       let set = this.#lengths[base + word];
       while (set !== 0) {
         const top = 31 - Math.clz32(set);

@@ -106,6 +106,14 @@ t.test('the longest prefix wins, then the lowest metric; "drop" drops without a 
   expectLedger(t, lab, { red: { forwarded: 4, route_drop: 2 } });
 });
 
+t.test('::/0 is the default route of IPv6 alone', async t => {
+  const lab = new World((_config, red) => { red.routes = [{ prefix: '::/0', via: 'forward' }]; });
+  t.equal(lab.fromVm(A, udp(A.ca, 1, FAR, 2)), 'no_route');
+  t.equal(lab.fromVm(A, udp(A.ca6, 1, FAR6, 2)), 'forwarded');
+  lab.take();
+  expectLedger(t, lab, { red: { no_route: 1, originated: 1, forwarded: 1 } });
+});
+
 t.test('without a route: network unreachable, no route; in a subnet without a record: host and address unreachable', async t => {
   const lab = new World((_config, red) => { red.routes = []; });
   const back = (packet: Uint8Array) => atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, packet));

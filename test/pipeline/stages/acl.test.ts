@@ -22,12 +22,13 @@ function address(): number[] {
 function someRules(): RuleColumns {
   const column = (words = 1): Uint32Array => new Uint32Array(RULES * words);
   const rules = {
-    names: [], outbound: column(), deny: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
+    names: [], outbound: column(), deny: column(), family: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
     remote: column(4), remoteMask: column(4), localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(), line: column(),
   };
   for (let i = 0; i < RULES; i++) {
     rules.outbound[i] = dice.below(2);
     rules.deny[i] = dice.below(2);
+    rules.family[i] = [0, 0, 6][dice.below(3)];
     rules.protocol[i] = [ANY_PROTOCOL, 6, 17][dice.below(3)];
     rules.ports[i] = dice.below(2);
     for (const [from, to] of [[rules.localFrom, rules.localTo], [rules.remoteFrom, rules.remoteTo]]) {
@@ -47,7 +48,7 @@ function someRules(): RuleColumns {
 
 function somePacket(): Packet {
   const p = new Packet();
-  p.family = 4;
+  p.family = [4, 6][dice.below(2)];
   [p.src0, p.src1, p.src2, p.src3] = address();
   [p.dst0, p.dst1, p.dst2, p.dst3] = address();
   p.protocol = [1, 6, 17][dice.below(3)];
@@ -66,6 +67,7 @@ function obvious(rules: RuleColumns, p: Packet, outbound: boolean): number {
   const [localPort, remotePort] = outbound ? [p.sport, p.dport] : [p.dport, p.sport];
   const inRange = (port: number, from: number, to: number): boolean => p.hasPorts && from <= port && port <= to;
   return Array.from(rules.outbound).findIndex((direction, i) => direction === (outbound ? 1 : 0)
+    && (rules.family[i] === 0 || rules.family[i] === p.family)
     && (rules.protocol[i] === ANY_PROTOCOL || rules.protocol[i] === p.protocol)
     && (local & wide(rules.localMask, i * 4)) === wide(rules.local, i * 4)
     && (remote & wide(rules.remoteMask, i * 4)) === wide(rules.remote, i * 4)

@@ -1,0 +1,135 @@
+/** ACL entries on customer addresses: order, direction, fields, and that no walk goes round them. */
+import t from 'tap';
+import { expectLedger } from '../../support/expect.js';
+import { echo, ethernet, ip, tcp, udp } from '../../support/frames.js';
+import { BLUE_KEY, FAR, FAR6, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, World, vm } from '../../support/world.js';
+
+type Acl = Record<string, unknown>;
+const A = vm('nv4'), B = vm('vx4', 'db'), BESIDE = vm('vx4');
+const SYN = 2;
+
+function withAcls(...acls: Acl[]): World {
+  return new World((_config, red) => { red.acls = acls; });
+}
+
+t.test('design §5: larger weight first, at equal weight deny before allow, then the order of the file; no match allows', async t => {
+  const any = { direction: 'outbound' };
+  const cases: [string, Acl[], string, string | null][] = [
+    ['no entry', [], 'forwarded', null],
+    ['one that does not match', [{ ...any, action: 'deny', protocol: 'tcp' }], 'forwarded', null],
+    ['the heavier allow', [{ ...any, action: 'deny', weight: 1, name: 'd' }, { ...any, action: 'allow', weight: 2, name: 'a' }], 'forwarded', 'a'],
+    ['the heavier deny', [{ ...any, action: 'allow', weight: 1, name: 'a' }, { ...any, action: 'deny', weight: 2, name: 'd' }], 'acl_denied', 'd'],
+    ['equal weight', [{ ...any, action: 'allow', weight: 1, protocol: 'udp', name: 'a' }, { ...any, action: 'deny', weight: 1, name: 'd' }], 'acl_denied', 'd'],
+    ['negative weight', [{ ...any, action: 'deny', weight: -5, name: 'd' }, { ...any, action: 'allow', name: 'a' }], 'forwarded', 'a'],
+    ['the first of its like', [{ ...any, action: 'deny', protocol: 'udp', name: 'd1' }, { ...any, action: 'deny', name: 'd2' }], 'acl_denied', 'd1'],
+    ['an allow in between', [{ ...any, action: 'deny', weight: 1, name: 'd' }, { ...any, action: 'allow', weight: 3, protocol: 'tcp', name: 'a1' }, { ...any, action: 'allow', weight: 2, protocol: 'udp', name: 'a2' }], 'forwarded', 'a2'],
+  ];
+  for (const [name, acls, wanted, decided] of cases) {
+    const lab = withAcls(...acls);
+    let rule: string | null = null;
+    lab.gateway.observer = { settled: (p, _verdict, c) => { rule = p.rule < 0 ? null : c.policy.rules.names[p.rule]; } };
+    t.equal(lab.fromVm(A, udp(A.ca, 1, B.ca, 2)), wanted, name);
+    t.equal(rule, decided, `${name}: which one`);
+    t.same(lab.imbalances(), []);
+  }
+});
+
+t.test('wire-facts §9.7: local is the VM’s side: the source outbound, the destination inbound', async t => {
+  const cases: [string, Acl, boolean][] = [
+    ['outbound, local is the sender', { direction: 'outbound', local: A.ca }, true],
+    ['outbound, local is not the receiver', { direction: 'outbound', local: B.ca }, false],
+    ['outbound, remote is the receiver', { direction: 'outbound', remote: B.ca }, true],
+    ['inbound, local is the receiver', { direction: 'inbound', local: B.ca }, true],
+    ['inbound, local is not the sender', { direction: 'inbound', local: A.ca }, false],
+    ['inbound, remote is the sender', { direction: 'inbound', remote: A.ca }, true],
+    ['outbound ports', { direction: 'outbound', protocol: 'udp', localPort: 1000, remotePort: 2000 }, true],
+    ['outbound ports, the other way round', { direction: 'outbound', protocol: 'udp', localPort: 2000 }, false],
+    ['inbound ports', { direction: 'inbound', protocol: 'udp', localPort: 2000, remotePort: 1000 }, true],
+    ['inbound ports, the other way round', { direction: 'inbound', protocol: 'udp', remotePort: 2000 }, false],
+    ['the ends of a range', { direction: 'inbound', protocol: 'udp', localPort: '2000-2000', remotePort: '999-1000' }, true],
+    ['beside a range', { direction: 'inbound', protocol: 'udp', localPort: '2001-65535' }, false],
+    ['a prefix', { direction: 'inbound', remote: '10.0.0.0/28' }, true],
+    ['beside a prefix', { direction: 'inbound', remote: '10.0.0.16/28' }, false],
+    ['any IPv4', { direction: 'inbound', remote: '0.0.0.0/0' }, true],
+    ['any IPv6 is not IPv4', { direction: 'inbound', remote: '::/0' }, false],
+    ['another protocol', { direction: 'inbound', protocol: 'tcp' }, false],
+    ['a protocol by number', { direction: 'inbound', protocol: 17 }, true],
+  ];
+  for (const [name, acl, denied] of cases) {
+    const lab = withAcls({ ...acl, action: 'deny' });
+    t.equal(lab.fromVm(A, udp(A.ca, 1000, B.ca, 2000)), denied ? 'acl_denied' : 'forwarded', name);
+    expectLedger(t, lab, { red: denied ? { acl_denied: 1 } : { forwarded: 1 } });
+  }
+  const six = withAcls({ direction: 'inbound', action: 'deny', remote: '::/0' });
+  t.equal(six.fromVm(A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied');
+  t.equal(six.fromVm(A, udp(A.ca, 1, B.ca, 2)), 'forwarded');
+  const both = withAcls({ direction: 'inbound', action: 'deny' });
+  t.equal(both.fromVm(A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied', 'no address means both families');
+});
+
+t.test('protocols without ports: an entry with ports passes them by, one without takes them', async t => {
+  const gre = ip(A.ca, B.ca, 47, new Uint8Array(8));
+  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', localPort: '1-65535' }).fromVm(A, gre), 'forwarded');
+  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 47 }).fromVm(A, gre), 'acl_denied');
+  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }).fromVm(A, echo(A.ca, B.ca, 1)), 'acl_denied');
+  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }).fromVm(A, echo(A.ca6, B.ca6, 1)), 'forwarded', 'ICMPv6 is another protocol');
+  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmpv6' }).fromVm(A, echo(A.ca6, B.ca6, 1)), 'acl_denied');
+});
+
+/** Every walk with a VM at its end, as one packet of TCP to or from port 22. */
+const WALKS: [name: string, send: (lab: World) => string][] = [
+  ['to another subnet', lab => lab.fromVm(A, tcp(A.ca, 22, B.ca, 22, SYN))],
+  ['to another subnet, IPv6', lab => lab.fromVm(A, tcp(A.ca6, 22, B.ca6, 22, SYN))],
+  ['bridged', lab => lab.fromHost('nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca, 22, BESIDE.ca, 22, SYN)))],
+  ['bridged, IPv6', lab => lab.fromHost('nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca6, 22, BESIDE.ca6, 22, SYN)))],
+];
+const OUT: typeof WALKS = [
+  ['to the Internet', lab => lab.fromVm(A, tcp(A.ca, 22, FAR, 22, SYN))],
+  ['to the physical network', lab => lab.fromVm(A, tcp(A.ca, 22, '172.16.0.9', 22, SYN))],
+  ['to the physical network, IPv6', lab => lab.fromVm(A, tcp(A.ca6, 22, FAR6, 22, SYN))],
+  ['to a site', lab => lab.fromVm(A, tcp(A.ca, 22, '192.168.50.9', 22, SYN))],
+  ['to the gateway', lab => lab.fromVm(A, tcp(A.ca, 22, A.gateway, 22, SYN))],
+];
+const IN: typeof WALKS = [
+  ['from the Internet, by a mapping', lab => lab.fromUplink('inet', tcp(FAR, 22, RED_POOL, 80, SYN))],
+  ['from the physical network', lab => lab.fromUplink('core', tcp('172.16.0.9', 22, A.ca, 22, SYN), RED_KEY)],
+  ['from the physical network, IPv6', lab => lab.fromUplink('core', tcp(FAR6, 22, A.ca6, 22, SYN), RED_KEY)],
+  ['from a site', lab => lab.fromSite(HQ_KEY, tcp('192.168.50.9', 22, A.ca, 22, SYN))],
+];
+
+t.test('design §5: entries hold on every walk, each way: there is none that goes round them', async t => {
+  const rule = (direction: string): Acl => ({ direction, action: 'deny', protocol: 'tcp', remotePort: 22 });
+  for (const [name, send] of [...WALKS, ...OUT]) {
+    const lab = withAcls(rule('outbound'));
+    t.equal(send(lab), 'acl_denied', `${name}, denied on the way out of the VM`);
+    t.equal(lab.take().length, 0);
+    expectLedger(t, lab, { red: { acl_denied: 1 } });
+    t.not(send(withAcls()), 'acl_denied', `${name}, without the entry`);
+  }
+  for (const [name, send] of [...WALKS, ...IN]) {
+    const lab = withAcls(rule('inbound'));
+    t.equal(send(lab), 'acl_denied', `${name}, denied on the way in to the VM`);
+    t.equal(lab.take().length, 0);
+    expectLedger(t, lab, { red: { acl_denied: 1 } });
+    t.equal(send(withAcls()), 'forwarded', `${name}, without the entry`);
+  }
+});
+
+t.test('design §5: NAT or not, an entry sees customer addresses and ports, never outside ones', async t => {
+  const lab = withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', local: A.ca, localPort: 8080 });
+  t.equal(lab.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'acl_denied', 'mapped to 8080');
+  const other = withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', localPort: 80 }, { direction: 'inbound', action: 'deny', protocol: 'udp', localPort: NAT_PORT });
+  t.equal(other.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'forwarded', '80 is the outside port');
+  t.equal(other.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(other.fromUplink('inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'forwarded');
+  expectLedger(t, other, { red: { forwarded: 3 } });
+});
+
+t.test('entries are one tenant’s own', async t => {
+  const lab = withAcls({ direction: 'inbound', action: 'deny' }, { direction: 'outbound', action: 'deny' });
+  const blue = vm('nv4', 'web', 'blue'), there = vm('vx4', 'db', 'blue');
+  t.equal(lab.fromVm(A, udp(A.ca, 1, B.ca, 2)), 'acl_denied');
+  t.equal(lab.fromVm(blue, udp(blue.ca, 1, there.ca, 2)), 'forwarded');
+  t.equal(lab.fromUplink('core', udp('172.16.0.9', 1, blue.ca, 2), BLUE_KEY), 'forwarded');
+  expectLedger(t, lab, { red: { acl_denied: 1 }, blue: { forwarded: 2 } });
+});
