@@ -13,7 +13,7 @@ import { SpentPorts } from './tables/spent-ports.js';
 /**
  * Where datagrams leave. `mem[at..end)` is the UDP payload, tunnel header first; `peer` numbers its destination in
  * the policy; `flowHash` picks the source port. Returns true when it keeps the memory for later (the kernel had no
- * room), so that the caller must not write there again.
+ * room), so that the caller must not write there again. Never throws: what cannot be sent is the outlet's to count.
  */
 export interface Outlet {
   send(mem: Uint8Array, at: number, end: number, peer: number, flowHash: number): boolean;

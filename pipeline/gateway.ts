@@ -127,7 +127,7 @@ export class Gateway {
   /** Let timers run: close sessions and give up fragments whose time has come. Cheap when nothing is due; call it often. */
   tick(now: number): void {
     const { nat } = this.context;
-    const elapsed = Math.min(SWEEP_SECONDS, (now - this.#sweptAt) / 1000);
+    const elapsed = Math.min(SWEEP_SECONDS, Math.abs(now - this.#sweptAt) / 1000); // a clock that was set back sweeps too
     if (elapsed > 0) {
       nat.reap(Math.floor(now / 1000), Math.ceil(nat.sizes.sessions * elapsed / SWEEP_SECONDS));
       this.#sweptAt = now;
@@ -178,7 +178,11 @@ export class Gateway {
     else if (verdict === Fate.held) ledger.add(tenant, Cell.held, 1);
     else {
       ledger.drop(tenant, verdict);
-      answerDrop(p, this.context, verdict);
+      try {
+        answerDrop(p, this.context, verdict);
+      } catch (error) {
+        this.onFault(error); // the packet has its fate already; it goes without an answer
+      }
     }
     if (this.observer !== null) this.observer.settled?.(p, verdict, this.context);
   }
@@ -187,13 +191,16 @@ export class Gateway {
   #release(entry: number, now: number): void {
     const held = this.#held;
     const p = this.#p;
+    const tenant = tenantOfScope(this.context.fragments.scope(entry));
     while (this.context.fragments.release(entry, held)) {
       const mem = this.context.fragments.bytes.slice(held.at, held.end); // a copy: its slot is free again
       p.reset();
       p.mem = mem; p.start = 0; p.at = 0; p.end = mem.length;
       p.peer = held.peer; p.carrier = held.carrier; p.side = held.side; p.now = now; p.tag = held.tag;
       p.resumed = true;
-      this.#settle(p, this.#guarded(p), 0);
+      const verdict = this.#guarded(p);
+      p.tenant = tenant; // who was charged when it came, also when it now goes wrong before that is proved again
+      this.#settle(p, verdict, 0);
     }
   }
 

@@ -78,7 +78,7 @@ function sendOne(
     at = l3 - need;
     writeGre(mem, at, etherType, exit.key);
   }
+  if (c.outlet.send(mem, at, end, exit.peer, flowHash) && mem === c.scratch) c.replaceScratch();
   c.ledger.add(tenant, Cell.out, 1);
   c.ledger.add(tenant, Cell.bytesOut, end - at);
-  if (c.outlet.send(mem, at, end, exit.peer, flowHash) && mem === c.scratch) c.replaceScratch();
 }

@@ -7,7 +7,7 @@ import { readConfig } from '../../config/index.js';
 import { Gateway, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
-import { REASON_NAMES } from '../../pipeline/reasons.js';
+import { Reason, REASON_NAMES, type ReasonName } from '../../pipeline/reasons.js';
 import { seededRandom, type Random } from '../../pipeline/random.js';
 import { words } from './frames.js';
 
@@ -56,6 +56,12 @@ export class Lab {
     this.#wire.bytesIn += room.length;
     const verdict = this.gateway.receive(room, 0, 0, room.length, peer, Carrier[carrier], side, this.now);
     return FATES[String(verdict)] ?? REASON_NAMES[verdict];
+  }
+
+  /** A datagram that ends before the pipeline. */
+  refuse(reason: ReasonName, datagram: Uint8Array): void {
+    this.#wire.bytesIn += datagram.length;
+    this.gateway.refuse(datagram, 0, datagram.length, Reason[reason], this.now);
   }
 
   /** Take what was sent since the last call. */
