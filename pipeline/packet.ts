@@ -75,7 +75,7 @@ export class Packet {
   releases = -1;
   /** It waited in a slot: `in` and `held` have counted it already. */
   resumed = false;
-  /** 32-bit hash of the inner flow: source port and FlowID; fragments hash addresses only. */
+  /** 31-bit hash of the inner flow: source port and FlowID; fragments hash addresses only. */
   flowHash = 0;
 
   // decisions
