@@ -1,8 +1,8 @@
 /** From words to an exit code: finds the verb, runs it, and says what is wrong with the words when it cannot. */
 import { nearest } from '../config/problems.js';
-import { Exit, UsageError, type Io } from './cli.js';
-import { UnreadableFile } from './config-file.js';
-import { VERBS } from './verbs.js';
+import { Exit, UsageError, type Io } from './cli/cli.js';
+import { UnreadableFile } from './cli/config-file.js';
+import { VERBS } from './verbs/index.js';
 import { VERSION } from './version.js';
 
 /** Run `args`. Never rejects: what a verb throws is printed, and becomes an exit code too. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 /** The program: standard streams, and the only exit there is. */
-import type { Io } from './cli.js';
+import type { Io } from './cli/cli.js';
 import { dispatch } from './dispatch.js';
 
 const io: Io = {

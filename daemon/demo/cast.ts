@@ -15,7 +15,7 @@ import { checkNvgre, NVGRE_LEN, nvgreVsid } from '../../codecs/nvgre.js';
 import { UDP_LEN, udpDstPort, udpSrcPort } from '../../codecs/udp.js';
 import { checkVxlan, VXLAN_LEN, vxlanVni } from '../../codecs/vxlan.js';
 import { formatAddress } from '../../config/index.js';
-import { ethernetFrame, grePacket, icmpPacket, nvgrePacket, udpPacket, vxlanPacket } from '../craft.js';
+import { ethernetFrame, grePacket, icmpPacket, nvgrePacket, udpPacket, vxlanPacket } from '../cli/craft.js';
 
 /** How long anybody waits for a packet on loopback before calling it lost. */
 const PATIENCE_MS = 2000;

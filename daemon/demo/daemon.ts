@@ -3,8 +3,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { getJson } from '../admin-client.js';
-import type { DropsAnswer, StatusAnswer, TenantsAnswer } from '../admin.js';
+import { getJson } from '../cli/admin-client.js';
+import type { DropsAnswer, StatusAnswer, TenantsAnswer } from '../control/admin.js';
 
 /** How long it may take to come up, to count what it was sent, and to end. */
 const PATIENCE_MS = 5000;
@@ -14,12 +14,12 @@ const WORDS_KEPT = 20;
 export class RunningDaemon {
   readonly grePort: number;
   readonly vxlanPort: number;
-  readonly #process: ChildProcess;
+  readonly #child: ChildProcess;
   readonly #socket: string;
   readonly #words: readonly string[];
 
-  private constructor(process: ChildProcess, socket: string, words: readonly string[], ready: { sockets: { carrier: string; port: number }[] }) {
-    this.#process = process;
+  private constructor(child: ChildProcess, socket: string, words: readonly string[], ready: { sockets: { carrier: string; port: number }[] }) {
+    this.#child = child;
     this.#socket = socket;
     this.#words = words;
     this.grePort = ready.sockets.find(s => s.carrier === 'gre')?.port ?? 0;
@@ -81,9 +81,9 @@ export class RunningDaemon {
 
   /** TERM; resolves to its exit code. */
   async stop(): Promise<number | null> {
-    if (this.#process.exitCode !== null) return this.#process.exitCode;
-    const ended = once(this.#process, 'exit') as Promise<[number | null]>;
-    this.#process.kill('SIGTERM');
+    if (this.#child.exitCode !== null) return this.#child.exitCode;
+    const ended = once(this.#child, 'exit') as Promise<[number | null]>;
+    this.#child.kill('SIGTERM');
     const timer = setTimeout(() => this.kill(), PATIENCE_MS);
     const [code] = await ended;
     clearTimeout(timer);
@@ -91,7 +91,7 @@ export class RunningDaemon {
   }
 
   kill(): void {
-    if (this.#process.exitCode === null) this.#process.kill('SIGKILL');
+    if (this.#child.exitCode === null) this.#child.kill('SIGKILL');
   }
 
   /** The end of its log, for when things went wrong. */

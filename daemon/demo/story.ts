@@ -5,7 +5,7 @@ import { ETHERNET_LEN, EtherType, etherType } from '../../codecs/ethernet.js';
 import { IcmpType, icmpCode, icmpSeq } from '../../codecs/icmp.js';
 import { ipv4HeaderLen, ipv4Ttl } from '../../codecs/ipv4.js';
 import { TcpFlag } from '../../codecs/tcp.js';
-import { ethernetFrame, grePacket, icmpPacket, ipv4Word, macWords, tcpPacket, udpPacket } from '../craft.js';
+import { ethernetFrame, grePacket, icmpPacket, ipv4Word, macWords, tcpPacket, udpPacket } from '../cli/craft.js';
 import { frameFor, heardBy, heardInGre, sendFrame, sendIp, type Player, type Vm } from './cast.js';
 import { GATEWAY_MAC, INTERNET_SERVER, OFFICE_SERVER, PHYSICAL_SERVER } from './config.js';
 

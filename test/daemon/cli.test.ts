@@ -2,10 +2,10 @@ import t from 'tap';
 import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { readArgs, readNumber } from '../../daemon/args.js';
-import { UsageError } from '../../daemon/cli.js';
+import { readArgs, readNumber } from '../../daemon/cli/args.js';
+import { UsageError } from '../../daemon/cli/cli.js';
 import { dispatch } from '../../daemon/dispatch.js';
-import { VERBS } from '../../daemon/verbs.js';
+import { VERBS } from '../../daemon/verbs/index.js';
 import { built, causeway, type Result } from './daemon.js';
 
 const EXAMPLE = fileURLToPath(new URL('../../config/examples/minimal.jsonc', import.meta.url));

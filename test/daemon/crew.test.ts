@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
 import { readConfig } from '../../config/index.js';
-import { Control } from '../../daemon/control.js';
-import type { Logger } from '../../daemon/log.js';
-import { ailmentsOf, ledgerTotals, sessionsOf } from '../../daemon/status.js';
+import { Control } from '../../daemon/control/control.js';
+import type { Logger } from '../../daemon/control/log.js';
+import { ailmentsOf, ledgerTotals, sessionsOf } from '../../daemon/control/status.js';
 import { compileConfig } from '../../daemon/tables.js';
 import { built, fromA, labConfig, openPeers, until, type Peer } from './daemon.js';
 import { gre, udp } from '../support/frames.js';

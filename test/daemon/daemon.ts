@@ -8,8 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { getJson } from '../../daemon/admin-client.js';
-import type { StatusAnswer } from '../../daemon/admin.js';
+import { getJson } from '../../daemon/cli/admin-client.js';
+import type { StatusAnswer } from '../../daemon/control/admin.js';
 import { ethernet, nvgre } from '../support/frames.js';
 
 const PATIENCE_MS = 10_000;

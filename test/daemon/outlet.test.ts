@@ -1,9 +1,9 @@
 import t, { type Test } from 'tap';
 import type { Socket } from 'node:dgram';
 import { readConfig } from '../../config/index.js';
-import { Count, COUNTERS } from '../../daemon/counters.js';
-import { SocketOutlet } from '../../daemon/outlet.js';
-import { makeSocket } from '../../daemon/sockets.js';
+import { Count, COUNTERS } from '../../daemon/worker/counters.js';
+import { SocketOutlet } from '../../daemon/worker/outlet.js';
+import { makeSocket } from '../../daemon/worker/sockets.js';
 import { compileConfig, TenantIds } from '../../daemon/tables.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';

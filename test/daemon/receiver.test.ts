@@ -1,8 +1,8 @@
 import t from 'tap';
 import type { Socket } from 'node:dgram';
-import { Receiver } from '../../daemon/receiver.js';
-import { makeSocket } from '../../daemon/sockets.js';
-import { addressWords, makeAddressReader } from '../../daemon/senders.js';
+import { Receiver } from '../../daemon/worker/receiver.js';
+import { makeSocket } from '../../daemon/worker/sockets.js';
+import { addressWords, makeAddressReader } from '../../daemon/worker/senders.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { Peer, until } from './daemon.js';
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { readConfig } from '../../config/index.js';
-import { needRestart } from '../../daemon/reload.js';
+import { needRestart } from '../../daemon/control/reload.js';
 import { stateSizes } from '../../daemon/tables.js';
 
 const BASE = {

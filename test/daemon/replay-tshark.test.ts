@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { verb } from '../../daemon/replay.js';
+import { verb } from '../../daemon/verbs/replay.js';
 import { callVerb } from '../support/call-verb.js';
 import { publicCaptures } from '../support/captures.js';
 import { withVni } from '../support/changed-captures.js';

@@ -1,8 +1,8 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import type { ReplayReport } from '../../daemon/replay-report.js';
-import { verb } from '../../daemon/replay.js';
+import type { ReplayReport } from '../../daemon/offline/replay-report.js';
+import { verb } from '../../daemon/verbs/replay.js';
 import { hex } from '../support/bytes.js';
 import { callVerb } from '../support/call-verb.js';
 import { CONFIGS, replayFixtures } from '../support/replay-fixtures.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { listSessions } from '../../daemon/sessions.js';
+import { listSessions } from '../../daemon/control/sessions.js';
 import { TcpFlag } from '../../codecs/tcp.js';
 import { NatState } from '../../pipeline/tables/nat-state.js';
 import { echo, ethernet, gre, ip4, nvgre, tcp, udp } from '../support/frames.js';

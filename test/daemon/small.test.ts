@@ -5,15 +5,15 @@ import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:f
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { getJson, Unreachable } from '../../daemon/admin-client.js';
-import { chooseSocket, claimSocket, defaultSockets } from '../../daemon/admin-socket.js';
-import { auditLedger } from '../../daemon/audit.js';
-import { readClock, startClock } from '../../daemon/clock.js';
-import { closeServer, jsonAnswer, makeServer } from '../../daemon/http.js';
-import { parseDrops } from '../../daemon/kernel-drops.js';
-import type { Logger } from '../../daemon/log.js';
-import { Repeats } from '../../daemon/repeats.js';
-import { renderBytes, renderSeconds, renderTable } from '../../daemon/table.js';
+import { getJson, Unreachable } from '../../daemon/cli/admin-client.js';
+import { chooseSocket, claimSocket, defaultSockets } from '../../daemon/control/admin-socket.js';
+import { auditLedger } from '../../daemon/control/audit.js';
+import { readClock, startClock } from '../../daemon/worker/clock.js';
+import { closeServer, jsonAnswer, makeServer } from '../../daemon/control/http.js';
+import { parseDrops } from '../../daemon/control/kernel-drops.js';
+import type { Logger } from '../../daemon/control/log.js';
+import { Repeats } from '../../daemon/worker/repeats.js';
+import { renderBytes, renderSeconds, renderTable } from '../../daemon/cli/table.js';
 import { Cell, Ledger, ledgerBytes } from '../../pipeline/ledger.js';
 
 function folder(): string {

@@ -5,8 +5,8 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { verb } from '../../daemon/trace.js';
-import type { Trace } from '../../daemon/trace-report.js';
+import { verb } from '../../daemon/verbs/trace.js';
+import type { Trace } from '../../daemon/offline/trace-report.js';
 import { hex } from '../support/bytes.js';
 import { callVerb, type Called } from '../support/call-verb.js';
 import { readAll } from '../support/captures.js';

@@ -1,6 +1,6 @@
 /** A verb of the command line, called as main.ts would, with what it printed. */
-import { Exit, UsageError, type Verb } from '../../daemon/cli.js';
-import { UnreadableFile } from '../../daemon/config-file.js';
+import { Exit, UsageError, type Verb } from '../../daemon/cli/cli.js';
+import { UnreadableFile } from '../../daemon/cli/config-file.js';
 
 export interface Called { readonly code: number; readonly out: string; readonly err: string }
 

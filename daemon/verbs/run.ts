@@ -1,0 +1,114 @@
+/** `causeway run`: the daemon, from its config to its exit code. */
+import type { Config } from '../../config/index.js';
+import { readArgs } from '../cli/args.js';
+import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
+import { readConfigFile, renderProblems } from '../cli/config-file.js';
+import { Control } from '../control/control.js';
+import { openEndpoints } from '../control/endpoints.js';
+import { makeLog, type Logger } from '../control/log.js';
+import { ledgerTotals, socketWords } from '../control/status.js';
+
+const FLAGS = { config: { type: 'string', short: 'c' } } as const;
+const DRAIN_MS = 5000;
+
+export const verb: Verb = {
+  summary: 'the daemon; HUP reloads, TERM drains',
+  help: `Usage: causeway run -c CONFIG
+
+Runs the gateway in the foreground: sockets for GRE in UDP (4754) and VXLAN (4789), one worker thread, /metrics and
+/healthz over TCP, an admin socket for causeway show. Logs are JSON, a line each, on standard output; the line "ready"
+says that all sockets are bound, and where.
+
+  -c CONFIG   the config file; causeway run CONFIG is the same
+
+Signals:
+  HUP         read the config again. One with problems is refused, and so is one that changes what only a restart
+              can (listen addresses, ports, limits, buffers, admin, metrics); the log says why, the old one stays.
+  TERM, INT   take nothing in any more, send what waits (5 s at most), log the totals, exit 0. A second one ends at once.
+
+Exit codes: 0 drained, 1 failed (a socket not to be had, workers that keep dying), 2 usage, 3 config invalid.
+
+Examples:
+  causeway run -c /etc/causeway/gateway.jsonc
+  causeway run -c lab.jsonc | npx pino-pretty
+`,
+  main,
+};
+
+async function main(args: readonly string[], io: Io): Promise<number> {
+  const { values, words } = readArgs(args, FLAGS, 1);
+  const path = words[0] ?? values.config;
+  if (path === undefined || (words[0] !== undefined && values.config !== undefined)) throw new UsageError('run takes one config: -c CONFIG');
+  if (path === '-') throw new UsageError('run reads its config again on HUP, so it must be a file');
+  const file = await readConfigFile(path);
+  if (file.config === undefined) {
+    io.err(renderProblems(file));
+    return Exit.config;
+  }
+  return serve(file.config, makeLog(file.config.gateway.logLevel));
+}
+
+/** Run until told to end. */
+function serve(config: Config, log: Logger): Promise<number> {
+  return new Promise(resolve => {
+    const give = (code: number): void => resolve(code);
+    const broken = (error: unknown): void => {
+      log.fatal({ error: error instanceof Error ? error.stack : String(error) }, 'fault in control');
+      give(Exit.failure);
+    };
+    process.on('uncaughtException', broken);
+    process.on('unhandledRejection', broken);
+
+    const control = new Control({ config, log, script: new URL('./worker.js', import.meta.url), execArgv: process.execArgv, lost: () => give(Exit.failure) });
+    const started = start(control);
+    let ending = false;
+    const end = (signal: string): void => {
+      if (ending) {
+        log.warn({ signal }, 'told twice, ending at once');
+        give(Exit.failure);
+        return;
+      }
+      ending = true;
+      log.info({ signal }, 'draining');
+      started.then(async endpoints => {
+        await control.drain(DRAIN_MS);
+        await endpoints.close();
+        const { packets, drops } = ledgerTotals(control);
+        log.info({ packets, drops }, 'drained');
+        give(Exit.ok);
+      }).catch(broken);
+    };
+    process.on('SIGTERM', () => end('SIGTERM'));
+    process.on('SIGINT', () => end('SIGINT'));
+    process.on('SIGHUP', () => void started.then(() => control.reload(), () => {}));
+
+    started.then(() => {
+      sayBuffers(control);
+      log.info({
+        gateway: config.gateway.name, file: config.file, generation: control.generation, tenants: config.tenants.length,
+        workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
+      }, 'ready');
+    }, (error: Error) => {
+      log.fatal({ error: error.message }, 'cannot start');
+      give(Exit.failure);
+    });
+  });
+}
+
+async function start(control: Control): Promise<{ close(): Promise<void> }> {
+  const endpoints = await openEndpoints(control);
+  try {
+    await control.start();
+  } catch (error) {
+    await endpoints.close();
+    throw error;
+  }
+  return endpoints;
+}
+
+/** Linux grants no more than net.core.rmem_max without a word; then bursts are lost in the kernel. */
+function sayBuffers({ config, crew, log }: Control): void {
+  const granted = Math.min(...crew.bound.map(({ receiveBuffer }) => process.platform === 'linux' ? receiveBuffer / 2 : receiveBuffer));
+  const asked = config.gateway.receiveBuffer;
+  if (granted < asked) log.warn({ asked, granted, advice: process.platform === 'linux' ? 'raise net.core.rmem_max' : 'raise kern.ipc.maxsockbuf' }, 'receive buffer smaller than asked for');
+}

@@ -1,0 +1,49 @@
+/** What control and a worker tell each other. Memory is shared; only decisions travel as messages. */
+import type { SharedState } from '../../pipeline/gateway.js';
+import type { PolicyData } from '../../pipeline/policy.js';
+import type { ClockBase } from './clock.js';
+
+/** A socket to receive on. */
+export interface Listen {
+  /** Of `Side`. */
+  readonly side: number;
+  /** Of `Carrier`. */
+  readonly carrier: number;
+  readonly family: 4 | 6;
+  readonly address: string;
+  /** 0: any free one. In what a worker reports, the one it got. */
+  readonly port: number;
+}
+
+export interface Bound extends Listen {
+  /** SO_RCVBUF as granted, in bytes. */
+  readonly receiveBuffer: number;
+}
+
+/** All a worker needs, handed over at its start. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly state: SharedState;
+  readonly counters: SharedArrayBuffer;
+  readonly policy: PolicyData;
+  readonly listen: readonly Listen[];
+  readonly receiveBuffer: number;
+  readonly sendBuffer: number;
+  readonly clock: ClockBase;
+  readonly seed: number;
+}
+
+export type ToWorker =
+  | { readonly type: 'adopt'; readonly policy: PolicyData }
+  | { readonly type: 'drain'; readonly withinMs: number };
+
+export type LogWord = 'info' | 'warn' | 'error';
+
+export type FromWorker =
+  | { readonly type: 'ready'; readonly bound: readonly Bound[] }
+  /** It cannot start, and why; it ends by itself. */
+  | { readonly type: 'failed'; readonly message: string }
+  | { readonly type: 'adopted'; readonly generation: number; readonly revoked: number }
+  /** Nothing comes in any more; `unsent` datagrams were still queued when time was up. */
+  | { readonly type: 'drained'; readonly unsent: number }
+  | { readonly type: 'log'; readonly level: LogWord; readonly message: string; readonly fields: Record<string, unknown> };

@@ -1,0 +1,104 @@
+/**
+ * A worker thread: its sockets, one pipeline between them, a timer. It tells control what it decided and is told
+ * policies; packets and counters never travel as messages.
+ */
+import type { RemoteInfo } from 'node:dgram';
+import { parentPort, workerData } from 'node:worker_threads';
+import { Gateway } from '../../pipeline/gateway.js';
+import { Carrier } from '../../pipeline/packet.js';
+import { seededRandom } from '../../pipeline/random.js';
+import { readClock } from './clock.js';
+import { Count } from './counters.js';
+import type { FromWorker, Listen, LogWord, ToWorker, WorkerStart } from './messages.js';
+import { SocketOutlet } from './outlet.js';
+import { Receiver } from './receiver.js';
+import { Repeats } from './repeats.js';
+import { makeAddressReader } from './senders.js';
+import { makeSocket } from './sockets.js';
+
+const TICK_MS = 100;
+/** How often a draining worker looks whether the kernel has taken what was queued. */
+const DRAIN_LOOK_MS = 10;
+
+if (parentPort === null) throw new Error('worker.js is a thread of causeway run, not a program');
+const control = parentPort;
+const start = workerData as WorkerStart;
+const tell = (message: FromWorker): void => control.postMessage(message);
+
+const clock = readClock(start.clock);
+const counters = new Float64Array(start.counters);
+counters[Count.beat] = clock();
+const random = seededRandom(start.seed);
+const repeats = (level: LogWord) => new Repeats((message, fields) => tell({ type: 'log', level, message, fields }));
+const warnings = repeats('warn');
+const faults = repeats('error');
+
+const OUTLET_WORDS = { send: 'send failed', socket: 'send socket failed', port: 'no free port for flow entropy, any other taken' } as const;
+const outlet = new SocketOutlet({
+  listen: start.listen, bufferBytes: start.sendBuffer, counters, random, makeSocket,
+  failed: (what, code) => warnings.note(OUTLET_WORDS[what], code, clock(), { code }),
+});
+const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet });
+gateway.onFault = error => {
+  counters[Count.faults]++;
+  faults.note('fault in the pipeline, one packet lost', '', clock(), { error: error instanceof Error ? error.stack : String(error) });
+};
+
+const wordsOf = makeAddressReader();
+const receivers = start.listen.map(listen => new Receiver({
+  listen, bufferBytes: start.receiveBuffer, makeSocket, deliver,
+  failed: (code, { address, carrier }) => {
+    counters[Count.receiveErrors]++;
+    warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
+  },
+}));
+
+function deliver(datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void {
+  const words = wordsOf(from.address);
+  const peer = words === undefined ? -1 : gateway.context.policy.findSender(words[0], words[1], words[2], words[3], from.port);
+  // Node gives each datagram a buffer of its own, so the pipeline may rewrite it in place.
+  gateway.receive(datagram, 0, 0, datagram.length, peer, carrier, side, clock());
+}
+
+const timer = setInterval(() => {
+  const now = clock();
+  counters[Count.beat] = now;
+  gateway.tick(now);
+  warnings.flush(now);
+  faults.flush(now);
+}, TICK_MS);
+
+function obey(message: ToWorker): void {
+  if (message.type === 'drain') {
+    void drain(message.withinMs);
+    return;
+  }
+  // One turn of the loop, so no packet sees half of it: peers are numbered anew by both.
+  const revoked = gateway.adopt(message.policy);
+  outlet.adopt(message.policy);
+  tell({ type: 'adopted', generation: message.policy.generation, revoked });
+}
+
+/** Take nothing in any more, let out what waits, end. */
+async function drain(withinMs: number): Promise<void> {
+  for (const receiver of receivers) receiver.close();
+  clearInterval(timer);
+  const deadline = clock() + withinMs;
+  while (outlet.pending() > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, DRAIN_LOOK_MS));
+  tell({ type: 'drained', unsent: outlet.pending() });
+  outlet.close();
+  control.close();
+}
+
+try {
+  await outlet.open();
+  outlet.adopt(start.policy);
+  control.on('message', obey);
+  tell({ type: 'ready', bound: await Promise.all(receivers.map(receiver => receiver.open())) });
+} catch (error) {
+  tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
+  for (const receiver of receivers) receiver.close();
+  outlet.close();
+  clearInterval(timer);
+  control.close();
+}
