@@ -21,10 +21,10 @@ export interface TcpOptions extends IpOptions { readonly mss?: number; readonly 
 type Payload = Uint8Array | string;
 
 /** Four words of an address, IPv4 v4-mapped; throws on text that is none. */
-export function addressWords(text: string): readonly [number, number, number, number] {
+export function addressWords(text: string): [number, number, number, number] {
   const address = parseAddress(text);
   if (address instanceof Refusal) throw new RangeError(`not an address: ${text}`);
-  return address.words;
+  return [...address.words];
 }
 
 /** An IPv4 address as an unsigned number. */
@@ -121,7 +121,8 @@ function isIpv6(address: string): boolean {
   return address.includes(':');
 }
 
-function addressBytes(text: string): Uint8Array {
+/** The sixteen bytes of an address, IPv4 v4-mapped. */
+export function addressBytes(text: string): Uint8Array {
   const bytes = new Uint8Array(16);
   addressWords(text).forEach((word, i) => putU32(bytes, i * 4, word));
   return bytes;

@@ -1,97 +1,20 @@
-/** Packets for tests, spelled in the words of the field. Layers are functions: the outermost takes the inner as bytes. */
-import { ETHERNET_LEN, EtherType, writeEthernet } from '../../codecs/ethernet.js';
-import { writeGre } from '../../codecs/gre.js';
-import { fillIcmpChecksum, writeIcmpHeader } from '../../codecs/icmp.js';
-import { fillIcmpv6Checksum, writeIcmpv6Header } from '../../codecs/icmpv6.js';
+/** Packets for tests, spelled in the words of the field: those of daemon/cli/craft.ts under short names, and what only tests need. */
+import { recomputeIpv4Checksum, setIpv4Fragment, setIpv4Id } from '../../codecs/ipv4.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
-import { recomputeIpv4Checksum, setIpv4Fragment, setIpv4Id, writeIpv4 } from '../../codecs/ipv4.js';
-import { writeIpv6 } from '../../codecs/ipv6.js';
-import { writeNvgre } from '../../codecs/nvgre.js';
-import { fillTcpChecksum4, fillTcpChecksum6, writeTcp } from '../../codecs/tcp.js';
-import { fillUdpChecksum4, fillUdpChecksum6, writeUdp } from '../../codecs/udp.js';
-import { writeVxlan } from '../../codecs/vxlan.js';
-import ipaddr from 'ipaddr.js';
+import { addressWords, icmpPacket, macWords, tcpPacket, type IpOptions, type TcpOptions } from '../../daemon/cli/craft.js';
 
-export type Ip = { ttl?: number; id?: number; dontFragment?: boolean; offset?: number; more?: boolean };
+export { addressBytes as ip6, ethernetFrame as ethernet, grePacket as gre, ipPacket as ip, ipv4Word as ip4, nvgrePacket as nvgre, udpPacket as udp, vxlanPacket as vxlan } from '../../daemon/cli/craft.js';
+export { icmpPacket as icmp, macWords as mac, addressWords as words };
 
-export function ip4(text: string): number {
-  return ipaddr.IPv4.parse(text).octets.reduce((word, byte) => (word << 8 | byte) >>> 0, 0);
-}
-export function ip6(text: string): Uint8Array {
-  return Uint8Array.from(ipaddr.IPv6.parse(text).toByteArray());
-}
-/** Four words, IPv4 v4-mapped. */
-export function words(text: string): [number, number, number, number] {
-  if (!text.includes(':')) return [0, 0, 0xffff, ip4(text)];
-  const bytes = ip6(text);
-  const view = new DataView(bytes.buffer);
-  return [view.getUint32(0), view.getUint32(4), view.getUint32(8), view.getUint32(12)];
-}
-/** High 16 and low 32 bits. */
-export function mac(text: string): [number, number] {
-  const bytes = text.split(/[:-]/).map(pair => parseInt(pair, 16));
-  return [bytes[0] << 8 | bytes[1], (bytes[2] << 24 | bytes[3] << 16 | bytes[4] << 8 | bytes[5]) >>> 0];
+export function tcp(from: string, sport: number, to: string, dport: number, flags: number, payload: Uint8Array | string = '', options: TcpOptions = {}): Uint8Array {
+  return tcpPacket(from, sport, to, dport, flags, payload, { seq: 1000, ...options });
 }
 
-function isV6(address: string): boolean {
-  return address.includes(':');
+export function echo(from: string, to: string, id: number, payload: Uint8Array | string = 'abcdefgh', options: IpOptions = {}): Uint8Array {
+  return icmpPacket(from, to, from.includes(':') ? 128 : 8, 0, (id << 16 | 1) >>> 0, payload, options);
 }
-
-/** An IP packet; `fill` completes a checksum that covers the addresses. */
-export function ip(from: string, to: string, protocol: number, payload: Uint8Array, options: Ip = {}, fill?: (mem: Uint8Array, l4: number, l3: number) => void): Uint8Array {
-  const header = isV6(from) ? 40 : 20;
-  const mem = new Uint8Array(header + payload.length);
-  mem.set(payload, header);
-  if (isV6(from)) {
-    writeIpv6(mem, 0, payload.length, protocol, options.ttl ?? 64, ip6(from), 0, ip6(to), 0);
-  } else {
-    writeIpv4(mem, 0, mem.length, options.id ?? 0, options.dontFragment ?? false, options.ttl ?? 64, protocol, ip4(from), ip4(to));
-  }
-  fill?.(mem, header, 0);
-  return mem;
-}
-
-export function udp(from: string, sport: number, to: string, dport: number, payload: Uint8Array | string = '', options: Ip = {}): Uint8Array {
-  const data = typeof payload === 'string' ? Buffer.from(payload) : payload;
-  const l4 = new Uint8Array(8 + data.length);
-  writeUdp(l4, 0, sport, dport, l4.length);
-  l4.set(data, 8);
-  return ip(from, to, IpProtocol.udp, l4, options, (mem, at, l3) => {
-    if (isV6(from)) fillUdpChecksum6(mem, at, l3);
-    else fillUdpChecksum4(mem, at, ip4(from), ip4(to));
-  });
-}
-
-export function tcp(from: string, sport: number, to: string, dport: number, flags: number, payload: Uint8Array | string = '', options: Ip & { mss?: number; seq?: number; ack?: number } = {}): Uint8Array {
-  const data = typeof payload === 'string' ? Buffer.from(payload) : payload;
-  const header = options.mss === undefined ? 20 : 24;
-  const l4 = new Uint8Array(header + data.length);
-  writeTcp(l4, 0, sport, dport, options.seq ?? 1000, options.ack ?? 0, flags, 65535, options.mss ?? 0);
-  l4.set(data, header);
-  return ip(from, to, IpProtocol.tcp, l4, options, (mem, at, l3) => {
-    if (isV6(from)) fillTcpChecksum6(mem, at, mem.length, l3);
-    else fillTcpChecksum4(mem, at, mem.length, ip4(from), ip4(to));
-  });
-}
-
-/** ICMP or ICMPv6 as the family says; `rest` is id << 16 | sequence of a query, or the MTU of an error. */
-export function icmp(from: string, to: string, type: number, code: number, rest: number, payload: Uint8Array | string = '', options: Ip = {}): Uint8Array {
-  const data = typeof payload === 'string' ? Buffer.from(payload) : payload;
-  const l4 = new Uint8Array(8 + data.length);
-  l4.set(data, 8);
-  if (isV6(from)) writeIcmpv6Header(l4, 0, type, code, rest);
-  else writeIcmpHeader(l4, 0, type, code, rest);
-  return ip(from, to, isV6(from) ? IpProtocol.icmpv6 : IpProtocol.icmp, l4, options, (mem, at, l3) => {
-    if (isV6(from)) fillIcmpv6Checksum(mem, at, mem.length, l3);
-    else fillIcmpChecksum(mem, at, mem.length);
-  });
-}
-
-export function echo(from: string, to: string, id: number, payload: Uint8Array | string = 'abcdefgh', options: Ip = {}): Uint8Array {
-  return icmp(from, to, isV6(from) ? 128 : 8, 0, (id << 16 | 1) >>> 0, payload, options);
-}
-export function echoReply(from: string, to: string, id: number, payload: Uint8Array | string = 'abcdefgh', options: Ip = {}): Uint8Array {
-  return icmp(from, to, isV6(from) ? 129 : 0, 0, (id << 16 | 1) >>> 0, payload, options);
+export function echoReply(from: string, to: string, id: number, payload: Uint8Array | string = 'abcdefgh', options: IpOptions = {}): Uint8Array {
+  return icmpPacket(from, to, from.includes(':') ? 129 : 0, 0, (id << 16 | 1) >>> 0, payload, options);
 }
 
 /** Cut an IPv4 packet without options into fragments of at most `size` payload bytes (a multiple of 8), in order. */
@@ -185,32 +108,5 @@ export function withExtension(packet: Uint8Array, type: number, body: Uint8Array
 export function patched(packet: Uint8Array, at: number, word: number): Uint8Array {
   const out = packet.slice();
   new DataView(out.buffer).setUint16(at, word);
-  return out;
-}
-
-export function ethernet(dst: string, src: string, payload: Uint8Array, type?: number): Uint8Array {
-  const frame = new Uint8Array(ETHERNET_LEN + payload.length);
-  writeEthernet(frame, 0, ...mac(dst), ...mac(src), type ?? (payload[0] >>> 4 === 6 ? EtherType.ipv6 : EtherType.ipv4));
-  frame.set(payload, ETHERNET_LEN);
-  return frame;
-}
-export function nvgre(vsid: number, frame: Uint8Array, flowId = 0): Uint8Array {
-  const packet = new Uint8Array(8 + frame.length);
-  writeNvgre(packet, 0, vsid, flowId);
-  packet.set(frame, 8);
-  return packet;
-}
-export function vxlan(vni: number, frame: Uint8Array): Uint8Array {
-  const packet = new Uint8Array(8 + frame.length);
-  writeVxlan(packet, 0, vni);
-  packet.set(frame, 8);
-  return packet;
-}
-/** Plain GRE; `key` -1 for none. */
-export function gre(packet: Uint8Array, key = -1): Uint8Array {
-  const header = key >= 0 ? 8 : 4;
-  const out = new Uint8Array(header + packet.length);
-  writeGre(out, 0, packet[0] >>> 4 === 6 ? EtherType.ipv6 : EtherType.ipv4, key);
-  out.set(packet, header);
   return out;
 }

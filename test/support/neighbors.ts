@@ -3,6 +3,7 @@ import { ARP_LEN, ARP_REPLY, ARP_REQUEST, writeArp } from '../../codecs/arp.js';
 import { EtherType } from '../../codecs/ethernet.js';
 import { fillIcmpv6Checksum, writeNeighborAdvert, writeNeighborSolicit } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { IPV6_LEN } from '../../codecs/ipv6.js';
 import { ethernet, ip, ip4, ip6, mac } from './frames.js';
 
 export const BROADCAST = 'ff:ff:ff:ff:ff:ff';
@@ -37,7 +38,8 @@ export function neighborSolicit(from: string, sender: string, target: string, to
   const whole = new Uint8Array(32);
   writeNeighborSolicit(whole, 0, ip6(target), 0, ...mac(from));
   const message = sender === '::' ? whole.subarray(0, 24) : whole;
-  const packet = ip(sender, group.address, IpProtocol.icmpv6, message, { ttl: hopLimit }, (mem, at, l3) => fillIcmpv6Checksum(mem, at, mem.length, l3));
+  const packet = ip(sender, group.address, IpProtocol.icmpv6, message, { ttl: hopLimit });
+  fillIcmpv6Checksum(packet, IPV6_LEN, packet.length, 0);
   return ethernet(group.mac, from, packet);
 }
 
@@ -45,6 +47,7 @@ export function neighborSolicit(from: string, sender: string, target: string, to
 export function neighborAdvert(src: string, link: string, target: string, to: { mac: string; address: string }, flags: number, sender = target): Uint8Array {
   const message = new Uint8Array(32);
   writeNeighborAdvert(message, 0, ip6(target), 0, flags, ...mac(link));
-  const packet = ip(sender, to.address, IpProtocol.icmpv6, message, { ttl: 255 }, (mem, at, l3) => fillIcmpv6Checksum(mem, at, mem.length, l3));
+  const packet = ip(sender, to.address, IpProtocol.icmpv6, message, { ttl: 255 });
+  fillIcmpv6Checksum(packet, IPV6_LEN, packet.length, 0);
   return ethernet(to.mac, src, packet);
 }
