@@ -60,8 +60,9 @@ export const FAULTS = {
   link_truncated: { severity: 'malformed', help: 'Capture record is shorter than its link header', source: 'tcpdump.org/linktypes.html' },
   link_unsupported: { severity: 'unsupported', help: 'Capture link type is not one we read', source: 'tcpdump.org/linktypes.html' },
   not_a_tunnel: { severity: 'unsupported', help: 'Neither GRE-in-UDP, VXLAN nor GRE: not for this gateway', source: 'design: the wire' },
+  underlay_error: { severity: 'policy', help: 'ICMP error of the underlay: a tunnel packet did not arrive', source: 'RFC 792, RFC 4443 §3' },
   outer_fragment: { severity: 'unsupported', help: 'Outer datagram is an IP fragment', source: 'RFC 7637 §4, RFC 7348 §4.3' },
-  outer_checksum: { severity: 'malformed', help: 'Outer UDP checksum is wrong', source: 'RFC 8086 §5.1' },
+  outer_checksum: { severity: 'malformed', help: 'Outer UDP checksum is wrong', source: 'RFC 8086 §6' },
 } as const satisfies Record<string, ReasonRow>;
 
 /** Number rows from 1 in order of writing; 0 always means "nothing wrong". */

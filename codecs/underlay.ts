@@ -10,11 +10,13 @@ import { putU32, u32 } from './bytes.js';
 import { pseudoSum4, pseudoSum6 } from './checksum.js';
 import { ETHERNET_LEN, EtherType, writeEthernet } from './ethernet.js';
 import { Fault } from './faults.js';
+import { ICMP_LEN, icmpType, isIcmpError } from './icmp.js';
+import { icmpv6Type, isIcmpv6Error } from './icmpv6.js';
 import { IpProtocol } from './ip-protocol.js';
 import {
-  IPV4_MIN_LEN, checkIpv4, ipv4Checksum, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4MoreFragments, ipv4Protocol, ipv4Src, ipv4TotalLen, writeIpv4,
+  IPV4_MIN_LEN, checkIpv4, checkQuotedIpv4, ipv4Checksum, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4MoreFragments, ipv4Protocol, ipv4Src, ipv4TotalLen, writeIpv4,
 } from './ipv4.js';
-import { IPV6_DST, IPV6_LEN, IPV6_SRC, Ipv6View, ipv6PayloadLen, parseIpv6, writeIpv6 } from './ipv6.js';
+import { IPV6_DST, IPV6_LEN, IPV6_SRC, Ipv6View, ipv6PayloadLen, parseIpv6, parseQuotedIpv6, writeIpv6 } from './ipv6.js';
 import {
   UDP_LEN, checkUdp, fillUdpChecksum4, fillUdpChecksum6, udpChecksum, udpChecksumOk4, udpChecksumOk6, udpDstPort, udpLen, udpSrcPort, writeUdp,
 } from './udp.js';
@@ -83,6 +85,9 @@ function parseOver6(mem: Uint8Array, at: number, end: number, grePort: number, v
 function parseTunnel(
   mem: Uint8Array, ipAt: number, at: number, end: number, protocol: number, isFragment: boolean, grePort: number, vxlanPort: number, out: UnderlayView,
 ): number {
+  if (protocol === IpProtocol.icmp || protocol === IpProtocol.icmpv6) {
+    return !isFragment && quotesTunnel(mem, at, end, protocol === IpProtocol.icmp, grePort, vxlanPort, out.ipv6) ? Fault.underlay_error : Fault.not_a_tunnel;
+  }
   if (protocol !== IpProtocol.udp && protocol !== IpProtocol.gre) return Fault.not_a_tunnel;
   // Only the first fragment could say whether it is a tunnel's; whoever puts an endpoint here would see none of them.
   if (isFragment) return Fault.outer_fragment;
@@ -104,6 +109,29 @@ function parseTunnel(
   out.at = at + UDP_LEN;
   out.end = at + udpLen(mem, at);
   return 0;
+}
+
+/**
+ * Whether `mem[at..end)` is an ICMP error about a tunnel packet. Neither its checksum nor the quoted header's length and
+ * checksum are asked for: Linux with FOU quotes a header whose total length is 8 short, so its checksum is wrong.
+ */
+function quotesTunnel(mem: Uint8Array, at: number, end: number, is4: boolean, grePort: number, vxlanPort: number, view: Ipv6View): boolean {
+  const quote = at + ICMP_LEN;
+  if (quote >= end || !(is4 ? isIcmpError(icmpType(mem, at)) : isIcmpv6Error(icmpv6Type(mem, at)))) return false;
+  let transport = 0, protocol = 0;
+  if (is4) {
+    if (checkQuotedIpv4(mem, quote, end) !== 0) return false;
+    transport = quote + ipv4HeaderLen(mem, quote);
+    protocol = ipv4Protocol(mem, quote);
+  } else {
+    if (parseQuotedIpv6(mem, quote, end, view) !== 0) return false;
+    transport = view.transportAt;
+    protocol = view.protocol;
+  }
+  if (protocol === IpProtocol.gre) return true;
+  if (protocol !== IpProtocol.udp || end - transport < UDP_LEN) return false;
+  const port = udpDstPort(mem, transport);
+  return port === grePort || port === vxlanPort;
 }
 
 /**

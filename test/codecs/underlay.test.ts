@@ -2,6 +2,7 @@ import t from 'tap';
 import { EtherType } from '../../codecs/ethernet.js';
 import { Fault } from '../../codecs/faults.js';
 import { UNDERLAY_HEADROOM, UnderlayView, parseUnderlay, writeUnderlay, type UnderlayAddress } from '../../codecs/underlay.js';
+import { icmpPacket } from '../../daemon/cli/craft.js';
 import { bytes, hex } from '../support/bytes.js';
 
 // wire-facts: packets checked by an independent dissector, from their IP header.
@@ -65,6 +66,19 @@ t.test('the ports are the caller\'s: the well-known ones mean nothing to who lis
   t.equal(parse(changed(NVGRE4, 22, 0x39, 0xa2), NVGRE4.length, 14754), Fault.outer_checksum, 'its own port, but the checksum covers it');
   t.equal(parse(changed(VXLAN4, 22, 0x39, 0xa2), VXLAN4.length, 4754, 14754), 0);
   t.equal(view.isVxlan, true);
+});
+
+t.test('an ICMP error of the underlay about a tunnel packet is told from other ICMP, its quote read leniently', async t => {
+  const quote = NVGRE4.slice(0, 28);
+  quote[3] -= 8; // Linux with FOU: the total length 8 short, and so the header's checksum wrong
+  const about = (quoted: Uint8Array): number => parse(icmpPacket('192.0.2.20', '192.0.2.10', 3, 3, 0, quoted));
+  t.equal(about(quote), Fault.underlay_error);
+  t.equal(about(NATIVE), Fault.underlay_error);
+  t.equal(about(VXLAN4.slice(0, 28)), Fault.underlay_error);
+  t.equal(about(changed(quote, 22, 0, 53)), Fault.not_a_tunnel, 'about another port');
+  for (let end = 0; end < 28; end++) t.equal(about(quote.slice(0, end)), Fault.not_a_tunnel, `${end} bytes quoted`);
+  t.equal(parse(icmpPacket('192.0.2.20', '192.0.2.10', 8, 0, 0, quote)), Fault.not_a_tunnel, 'an echo that carries the same bytes');
+  t.equal(parse(icmpPacket('2001:db8::20', '2001:db8::10', 1, 4, 0, NVGRE6)), Fault.underlay_error);
 });
 
 const refusals = [

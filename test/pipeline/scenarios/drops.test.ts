@@ -77,6 +77,7 @@ const CASES = {
   link_truncated: refused,
   link_unsupported: refused,
   not_a_tunnel: refused,
+  underlay_error: refused,
   outer_fragment: refused,
   outer_checksum: refused,
 
