@@ -8,7 +8,7 @@ import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { fillIcmpChecksum, setIcmpId } from '../../codecs/icmp.js';
 import { ipv4Dst, ipv4HeaderLen, ipv4Protocol, ipv4Src, ipv4Ttl, setIpv4Dst, setIpv4Src, setIpv4Ttl } from '../../codecs/ipv4.js';
 import { ipv6HopLimit, setIpv6HopLimit } from '../../codecs/ipv6.js';
-import { TCP_CHECKSUM, clampMss, patchTcp32, setTcpDstPort, setTcpSrcPort } from '../../codecs/tcp.js';
+import { TCP_CHECKSUM, TCP_DST_PORT, TCP_SRC_PORT, clampMss, patchTcp32, setTcpDstPort, setTcpSrcPort } from '../../codecs/tcp.js';
 import { putU16 } from '../../codecs/bytes.js';
 import { patchUdp32, setUdpDstPort, setUdpSrcPort } from '../../codecs/udp.js';
 import { Fate, type Context } from '../context.js';
@@ -24,9 +24,9 @@ export function rewrite(p: Packet, c: Context): number {
   if (p.quoteAt >= 0) {
     rewriteError(p, c);
   } else if ((rewrites & Rewrite.natOut) !== 0) {
-    setSource(mem, l3, p.end, p.natAddress, p.natPort, p.fragment !== Fragment.later);
+    setEnd(mem, l3, p.end, true, p.natAddress, p.natPort, p.fragment !== Fragment.later);
   } else if ((rewrites & Rewrite.natIn) !== 0) {
-    setDestination(mem, l3, p.end, p.dst3, p.dport, p.fragment !== Fragment.later);
+    setEnd(mem, l3, p.end, false, p.dst3, p.dport, p.fragment !== Fragment.later);
   }
   return Fate.next;
 }
@@ -35,48 +35,33 @@ export function rewrite(p: Packet, c: Context): number {
 function rewriteError(p: Packet, c: Context): void {
   const { mem, l3, l4, end, quoteAt } = p;
   if ((p.rewrites & Rewrite.natIn) !== 0) {
-    setSource(mem, quoteAt, end, c.nat.inside(p.binding), c.nat.insidePort(p.binding), true);
+    setEnd(mem, quoteAt, end, true, c.nat.inside(p.binding), c.nat.insidePort(p.binding), true);
     setIpv4Dst(mem, l3, p.dst3);
   } else {
-    setDestination(mem, quoteAt, end, p.natAddress, p.natPort, true);
+    setEnd(mem, quoteAt, end, false, p.natAddress, p.natPort, true);
     setIpv4Src(mem, l3, p.natAddress);
   }
   fillIcmpChecksum(mem, l4, end);
 }
 
-/** Source address and port of the IPv4 packet at `ip`, which may be a quote cut off anywhere behind 8 transport bytes. */
-function setSource(mem: Uint8Array, ip: number, end: number, address: number, port: number, hasTransport: boolean): void {
-  const was = ipv4Src(mem, ip);
+/**
+ * Source or destination address and port of the IPv4 packet at `ip`, which may be a quote cut off anywhere behind 8
+ * transport bytes.
+ */
+function setEnd(mem: Uint8Array, ip: number, end: number, isSource: boolean, address: number, port: number, hasTransport: boolean): void {
+  const was = isSource ? ipv4Src(mem, ip) : ipv4Dst(mem, ip);
   const transport = ip + ipv4HeaderLen(mem, ip);
-  setIpv4Src(mem, ip, address);
+  if (isSource) setIpv4Src(mem, ip, address);
+  else setIpv4Dst(mem, ip, address);
   if (!hasTransport) return;
   switch (ipv4Protocol(mem, ip)) {
     case IpProtocol.tcp:
-      if (transport + TCP_CHECKSUM + 2 > end) return putU16(mem, transport, port);
+      if (transport + TCP_CHECKSUM + 2 > end) return putU16(mem, transport + (isSource ? TCP_SRC_PORT : TCP_DST_PORT), port);
       patchTcp32(mem, transport, was, address);
-      return setTcpSrcPort(mem, transport, port);
+      return isSource ? setTcpSrcPort(mem, transport, port) : setTcpDstPort(mem, transport, port);
     case IpProtocol.udp:
       patchUdp32(mem, transport, was, address);
-      return setUdpSrcPort(mem, transport, port);
-    case IpProtocol.icmp:
-      return setIcmpId(mem, transport, port);
-  }
-}
-
-/** As `setSource`, for the destination. */
-function setDestination(mem: Uint8Array, ip: number, end: number, address: number, port: number, hasTransport: boolean): void {
-  const was = ipv4Dst(mem, ip);
-  const transport = ip + ipv4HeaderLen(mem, ip);
-  setIpv4Dst(mem, ip, address);
-  if (!hasTransport) return;
-  switch (ipv4Protocol(mem, ip)) {
-    case IpProtocol.tcp:
-      if (transport + TCP_CHECKSUM + 2 > end) return putU16(mem, transport + 2, port);
-      patchTcp32(mem, transport, was, address);
-      return setTcpDstPort(mem, transport, port);
-    case IpProtocol.udp:
-      patchUdp32(mem, transport, was, address);
-      return setUdpDstPort(mem, transport, port);
+      return isSource ? setUdpSrcPort(mem, transport, port) : setUdpDstPort(mem, transport, port);
     case IpProtocol.icmp:
       return setIcmpId(mem, transport, port);
   }
