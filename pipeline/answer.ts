@@ -94,8 +94,8 @@ function gatewayRecord(p: Packet, c: Context): number {
   const subnet = p.frameAt < 0 ? policy.connected.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3)
     : p.sourceRecord >= 0 ? records.subnet[p.sourceRecord] : p.subnet;
   const near = subnet < 0 ? NONE : p.family === 4 ? subnets.gateway4[subnet] : subnets.gateway6[subnet];
-  const any = p.family === 4 ? tenants.gateway4[p.tenant] : tenants.gateway6[p.tenant];
-  const record = near !== NONE ? near : any;
+  const some = p.family === 4 ? tenants.gateway4[p.tenant] : tenants.gateway6[p.tenant];
+  const record = near !== NONE ? near : some;
   return record === NONE ? -1 : record;
 }
 

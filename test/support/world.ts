@@ -10,7 +10,6 @@
  *   nvp    127.0.0.1:47011      NVGRE      sites of red: hq and lab, one PA, two keys
  *   vxp    127.0.0.1:47012      VXLAN
  */
-import { Side } from '../../pipeline/packet.js';
 import type { Random } from '../../pipeline/random.js';
 import { ethernet, gre, nvgre, vxlan } from './frames.js';
 import { Lab, type Sent } from './lab.js';
@@ -100,8 +99,11 @@ function worldConfig() {
 }
 export type WorldConfig = ReturnType<typeof worldConfig>;
 
+/** What a scenario wants different. */
+export type WorldChange = (config: WorldConfig, red: WorldConfig['tenants'][number], blue: WorldConfig['tenants'][number]) => void;
+
 /** The config as an object, after `change` has had its way with it. */
-export function makeConfig(change?: (config: WorldConfig, red: WorldConfig['tenants'][number], blue: WorldConfig['tenants'][number]) => void): WorldConfig {
+export function makeConfig(change?: WorldChange): WorldConfig {
   const config = worldConfig();
   change?.(config, config.tenants[0], config.tenants[1]);
   return config;
@@ -111,29 +113,28 @@ export function makeConfig(change?: (config: WorldConfig, red: WorldConfig['tena
 export const NAT_PORT = 40000;
 export const LOADED_DICE: Random = { next: () => NAT_PORT - 1024 };
 
-export class World extends Lab {
-  constructor(change?: Parameters<typeof makeConfig>[0], random: Random = LOADED_DICE) {
-    super(makeConfig(change), 1, random);
-  }
+/** A gateway under this config. */
+export function makeWorld(change?: WorldChange, random: Random = LOADED_DICE): Lab {
+  return new Lab(makeConfig(change), 1, random);
+}
 
-  /** A frame as `host` sends it, in its own encapsulation. */
-  fromHost(host: HostName, vsid: number, frame: Uint8Array): string {
-    const { pa, encap } = HOSTS[host];
-    return encap === 'vxlan' ? this.receive(pa, vxlan(vsid, frame), 'vxlan') : this.receive(pa, nvgre(vsid, frame));
-  }
+/** A frame as `host` sends it, in its own encapsulation; returns its fate. */
+export function fromHost(lab: Lab, host: HostName, vsid: number, frame: Uint8Array): string {
+  const { pa, encap } = HOSTS[host];
+  return encap === 'vxlan' ? lab.receive(pa, vxlan(vsid, frame), 'vxlan') : lab.receive(pa, nvgre(vsid, frame));
+}
 
-  /** A packet of a VM's to the gateway's MAC, under the VM's VSID: what a Linux host sends. */
-  fromVm(from: Vm, packet: Uint8Array): string {
-    return this.fromHost(from.host, from.vsid, ethernet(GATEWAY_MAC, from.mac, packet));
-  }
+/** A packet of a VM's to the gateway's MAC, under the VM's VSID: what a Linux host sends. */
+export function fromVm(lab: Lab, from: Vm, packet: Uint8Array): string {
+  return fromHost(lab, from.host, from.vsid, ethernet(GATEWAY_MAC, from.mac, packet));
+}
 
-  fromUplink(uplink: UplinkName, packet: Uint8Array, key = -1): string {
-    return this.receive(UPLINKS[uplink], gre(packet, key), 'gre', Side.both);
-  }
+export function fromUplink(lab: Lab, uplink: UplinkName, packet: Uint8Array, key = -1): string {
+  return lab.receive(UPLINKS[uplink], gre(packet, key));
+}
 
-  fromSite(key: number, packet: Uint8Array): string {
-    return this.receive(SITE_PA, gre(packet, key));
-  }
+export function fromSite(lab: Lab, key: number, packet: Uint8Array): string {
+  return lab.receive(SITE_PA, gre(packet, key));
 }
 
 /** What must arrive at a host: a frame in its encapsulation. */

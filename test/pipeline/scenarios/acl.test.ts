@@ -2,14 +2,15 @@
 import t from 'tap';
 import { expectLedger } from '../../support/expect.js';
 import { echo, ethernet, ip, tcp, udp } from '../../support/frames.js';
-import { BLUE_KEY, FAR, FAR6, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, World, vm } from '../../support/world.js';
+import type { Lab } from '../../support/lab.js';
+import { BLUE_KEY, FAR, FAR6, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm } from '../../support/world.js';
 
 type Acl = Record<string, unknown>;
 const A = vm('nv4'), B = vm('vx4', 'db'), BESIDE = vm('vx4');
 const SYN = 2;
 
-function withAcls(...acls: Acl[]): World {
-  return new World((_config, red) => { red.acls = acls; });
+function withAcls(...acls: Acl[]): Lab {
+  return makeWorld((_config, red) => { red.acls = acls; });
 }
 
 t.test('design §5: larger weight first, at equal weight deny before allow, then the order of the file; no match allows', async t => {
@@ -28,7 +29,7 @@ t.test('design §5: larger weight first, at equal weight deny before allow, then
     const lab = withAcls(...acls);
     let rule: string | null = null;
     lab.gateway.observer = { settled: (p, _verdict, c) => { rule = p.rule < 0 ? null : c.policy.rules.names[p.rule]; } };
-    t.equal(lab.fromVm(A, udp(A.ca, 1, B.ca, 2)), wanted, name);
+    t.equal(fromVm(lab, A, udp(A.ca, 1, B.ca, 2)), wanted, name);
     t.equal(rule, decided, `${name}: which one`);
     t.same(lab.imbalances(), []);
   }
@@ -57,44 +58,44 @@ t.test('wire-facts §9.7: local is the VM’s side: the source outbound, the des
   ];
   for (const [name, acl, denied] of cases) {
     const lab = withAcls({ ...acl, action: 'deny' });
-    t.equal(lab.fromVm(A, udp(A.ca, 1000, B.ca, 2000)), denied ? 'acl_denied' : 'forwarded', name);
+    t.equal(fromVm(lab, A, udp(A.ca, 1000, B.ca, 2000)), denied ? 'acl_denied' : 'forwarded', name);
     expectLedger(t, lab, { red: denied ? { acl_denied: 1 } : { forwarded: 1 } });
   }
   const six = withAcls({ direction: 'inbound', action: 'deny', remote: '::/0' });
-  t.equal(six.fromVm(A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied');
-  t.equal(six.fromVm(A, udp(A.ca, 1, B.ca, 2)), 'forwarded');
+  t.equal(fromVm(six, A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied');
+  t.equal(fromVm(six, A, udp(A.ca, 1, B.ca, 2)), 'forwarded');
   const both = withAcls({ direction: 'inbound', action: 'deny' });
-  t.equal(both.fromVm(A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied', 'no address means both families');
+  t.equal(fromVm(both, A, udp(A.ca6, 1, B.ca6, 2)), 'acl_denied', 'no address means both families');
 });
 
 t.test('protocols without ports: an entry with ports passes them by, one without takes them', async t => {
   const gre = ip(A.ca, B.ca, 47, new Uint8Array(8));
-  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', localPort: '1-65535' }).fromVm(A, gre), 'forwarded');
-  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 47 }).fromVm(A, gre), 'acl_denied');
-  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }).fromVm(A, echo(A.ca, B.ca, 1)), 'acl_denied');
-  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }).fromVm(A, echo(A.ca6, B.ca6, 1)), 'forwarded', 'ICMPv6 is another protocol');
-  t.equal(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmpv6' }).fromVm(A, echo(A.ca6, B.ca6, 1)), 'acl_denied');
+  t.equal(fromVm(withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', localPort: '1-65535' }), A, gre), 'forwarded');
+  t.equal(fromVm(withAcls({ direction: 'inbound', action: 'deny', protocol: 47 }), A, gre), 'acl_denied');
+  t.equal(fromVm(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }), A, echo(A.ca, B.ca, 1)), 'acl_denied');
+  t.equal(fromVm(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmp' }), A, echo(A.ca6, B.ca6, 1)), 'forwarded', 'ICMPv6 is another protocol');
+  t.equal(fromVm(withAcls({ direction: 'inbound', action: 'deny', protocol: 'icmpv6' }), A, echo(A.ca6, B.ca6, 1)), 'acl_denied');
 });
 
 /** Every walk with a VM at its end, as one packet of TCP to or from port 22. */
-const WALKS: [name: string, send: (lab: World) => string][] = [
-  ['to another subnet', lab => lab.fromVm(A, tcp(A.ca, 22, B.ca, 22, SYN))],
-  ['to another subnet, IPv6', lab => lab.fromVm(A, tcp(A.ca6, 22, B.ca6, 22, SYN))],
-  ['bridged', lab => lab.fromHost('nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca, 22, BESIDE.ca, 22, SYN)))],
-  ['bridged, IPv6', lab => lab.fromHost('nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca6, 22, BESIDE.ca6, 22, SYN)))],
+const WALKS: [name: string, send: (lab: Lab) => string][] = [
+  ['to another subnet', lab => fromVm(lab, A, tcp(A.ca, 22, B.ca, 22, SYN))],
+  ['to another subnet, IPv6', lab => fromVm(lab, A, tcp(A.ca6, 22, B.ca6, 22, SYN))],
+  ['bridged', lab => fromHost(lab, 'nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca, 22, BESIDE.ca, 22, SYN)))],
+  ['bridged, IPv6', lab => fromHost(lab, 'nv4', A.vsid, ethernet(BESIDE.mac, A.mac, tcp(A.ca6, 22, BESIDE.ca6, 22, SYN)))],
 ];
 const OUT: typeof WALKS = [
-  ['to the Internet', lab => lab.fromVm(A, tcp(A.ca, 22, FAR, 22, SYN))],
-  ['to the physical network', lab => lab.fromVm(A, tcp(A.ca, 22, '172.16.0.9', 22, SYN))],
-  ['to the physical network, IPv6', lab => lab.fromVm(A, tcp(A.ca6, 22, FAR6, 22, SYN))],
-  ['to a site', lab => lab.fromVm(A, tcp(A.ca, 22, '192.168.50.9', 22, SYN))],
-  ['to the gateway', lab => lab.fromVm(A, tcp(A.ca, 22, A.gateway, 22, SYN))],
+  ['to the Internet', lab => fromVm(lab, A, tcp(A.ca, 22, FAR, 22, SYN))],
+  ['to the physical network', lab => fromVm(lab, A, tcp(A.ca, 22, '172.16.0.9', 22, SYN))],
+  ['to the physical network, IPv6', lab => fromVm(lab, A, tcp(A.ca6, 22, FAR6, 22, SYN))],
+  ['to a site', lab => fromVm(lab, A, tcp(A.ca, 22, '192.168.50.9', 22, SYN))],
+  ['to the gateway', lab => fromVm(lab, A, tcp(A.ca, 22, A.gateway, 22, SYN))],
 ];
 const IN: typeof WALKS = [
-  ['from the Internet, by a mapping', lab => lab.fromUplink('inet', tcp(FAR, 22, RED_POOL, 80, SYN))],
-  ['from the physical network', lab => lab.fromUplink('core', tcp('172.16.0.9', 22, A.ca, 22, SYN), RED_KEY)],
-  ['from the physical network, IPv6', lab => lab.fromUplink('core', tcp(FAR6, 22, A.ca6, 22, SYN), RED_KEY)],
-  ['from a site', lab => lab.fromSite(HQ_KEY, tcp('192.168.50.9', 22, A.ca, 22, SYN))],
+  ['from the Internet, by a mapping', lab => fromUplink(lab, 'inet', tcp(FAR, 22, RED_POOL, 80, SYN))],
+  ['from the physical network', lab => fromUplink(lab, 'core', tcp('172.16.0.9', 22, A.ca, 22, SYN), RED_KEY)],
+  ['from the physical network, IPv6', lab => fromUplink(lab, 'core', tcp(FAR6, 22, A.ca6, 22, SYN), RED_KEY)],
+  ['from a site', lab => fromSite(lab, HQ_KEY, tcp('192.168.50.9', 22, A.ca, 22, SYN))],
 ];
 
 t.test('design §5: entries hold on every walk, each way: there is none that goes round them', async t => {
@@ -117,19 +118,19 @@ t.test('design §5: entries hold on every walk, each way: there is none that goe
 
 t.test('design §5: NAT or not, an entry sees customer addresses and ports, never outside ones', async t => {
   const lab = withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', local: A.ca, localPort: 8080 });
-  t.equal(lab.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'acl_denied', 'mapped to 8080');
+  t.equal(fromUplink(lab, 'inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'acl_denied', 'mapped to 8080');
   const other = withAcls({ direction: 'inbound', action: 'deny', protocol: 'tcp', localPort: 80 }, { direction: 'inbound', action: 'deny', protocol: 'udp', localPort: NAT_PORT });
-  t.equal(other.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'forwarded', '80 is the outside port');
-  t.equal(other.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
-  t.equal(other.fromUplink('inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'forwarded');
+  t.equal(fromUplink(other, 'inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'forwarded', '80 is the outside port');
+  t.equal(fromVm(other, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(fromUplink(other, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'forwarded');
   expectLedger(t, other, { red: { forwarded: 3 } });
 });
 
 t.test('entries are one tenant’s own', async t => {
   const lab = withAcls({ direction: 'inbound', action: 'deny' }, { direction: 'outbound', action: 'deny' });
   const blue = vm('nv4', 'web', 'blue'), there = vm('vx4', 'db', 'blue');
-  t.equal(lab.fromVm(A, udp(A.ca, 1, B.ca, 2)), 'acl_denied');
-  t.equal(lab.fromVm(blue, udp(blue.ca, 1, there.ca, 2)), 'forwarded');
-  t.equal(lab.fromUplink('core', udp('172.16.0.9', 1, blue.ca, 2), BLUE_KEY), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 1, B.ca, 2)), 'acl_denied');
+  t.equal(fromVm(lab, blue, udp(blue.ca, 1, there.ca, 2)), 'forwarded');
+  t.equal(fromUplink(lab, 'core', udp('172.16.0.9', 1, blue.ca, 2), BLUE_KEY), 'forwarded');
   expectLedger(t, lab, { red: { acl_denied: 1 }, blue: { forwarded: 2 } });
 });

@@ -8,17 +8,19 @@ import { concat } from '../../support/captures.js';
 import { expectLedger } from '../../support/expect.js';
 import { cut4, echo, ethernet, gre, icmp, ip, nvgre, patched, tcp, udp, vxlan, withExtension, withOptions } from '../../support/frames.js';
 import { arpRequest, neighborSolicit } from '../../support/neighbors.js';
-import { FAR, FAR6, GATEWAY_MAC, HOSTS, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, UPLINKS, World, vm } from '../../support/world.js';
+import type { Lab } from '../../support/lab.js';
+import {
+  FAR, FAR6, GATEWAY_MAC, HOSTS, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, UPLINKS, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm, type WorldChange,
+} from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4'), DB = vm('vx4', 'db');
 const SYN = 2;
 const UDP = udp(A.ca, 1, FAR, 2), UDP6 = udp(A.ca6, 1, FAR6, 2);
 
-type Change = ConstructorParameters<typeof World>[0];
 /** What to send, to what world, and what that leaves besides the drop. */
-type Case = { change?: Change; send: (lab: World) => string; before?: (lab: World) => void };
-const vmSends = (packet: Uint8Array, change?: Change): Case => ({ ...(change === undefined ? {} : { change }), send: lab => lab.fromVm(A, packet) });
-const hostSends = (frame: Uint8Array): Case => ({ send: lab => lab.fromHost('nv4', A.vsid, frame) });
+type Case = { change?: WorldChange; send: (lab: Lab) => string; before?: (lab: Lab) => void };
+const vmSends = (packet: Uint8Array, change?: WorldChange): Case => ({ ...(change === undefined ? {} : { change }), send: lab => fromVm(lab, A, packet) });
+const hostSends = (frame: Uint8Array): Case => ({ send: lab => fromHost(lab, 'nv4', A.vsid, frame) });
 const raw = (pa: string, datagram: Uint8Array, carrier: 'gre' | 'vxlan' = 'gre'): Case => ({ send: lab => lab.receive(pa, datagram, carrier) });
 /** For datagrams that a capture holds and no socket would have brought. */
 const refused: Case = { send: () => '' };
@@ -86,14 +88,14 @@ const CASES = {
   wrong_side: { send: lab => lab.receive(UPLINKS.inet, gre(UDP), 'gre', 1) },
   encap_mismatch: raw(HOSTS.nv4.pa, vxlan(A.vsid, new Uint8Array(14)), 'vxlan'),
   gre_protocol: raw(UPLINKS.inet, concat(bytes('00006558'), new Uint8Array(20))),
-  pool_unknown: { send: lab => lab.fromUplink('inet', udp(FAR, 1, '203.0.113.99', 2)) },
-  gre_key_unknown: { send: lab => lab.fromUplink('core', udp('172.16.0.9', 1, A.ca, 2), 99) },
-  vsid_unknown: { send: lab => lab.fromHost('nv4', 7777, ethernet(GATEWAY_MAC, A.mac, UDP)) },
-  host_not_allowed: { change: (_config, red) => { red.subnets[0].hosts = ['nv4', 'nv6', 'vx6', 'nvp', 'vxp']; red.records = red.records.filter(record => record['host'] !== 'vx4'); if (red.nat) red.nat.mappings = []; }, send: lab => lab.fromVm(B, udp(B.ca, 1, FAR, 2)) },
+  pool_unknown: { send: lab => fromUplink(lab, 'inet', udp(FAR, 1, '203.0.113.99', 2)) },
+  gre_key_unknown: { send: lab => fromUplink(lab, 'core', udp('172.16.0.9', 1, A.ca, 2), 99) },
+  vsid_unknown: { send: lab => fromHost(lab, 'nv4', 7777, ethernet(GATEWAY_MAC, A.mac, UDP)) },
+  host_not_allowed: { change: (_config, red) => { red.subnets[0].hosts = ['nv4', 'nv6', 'vx6', 'nvp', 'vxp']; red.records = red.records.filter(record => record['host'] !== 'vx4'); if (red.nat) red.nat.mappings = []; }, send: lab => fromVm(lab, B, udp(B.ca, 1, FAR, 2)) },
   spoofed_source: vmSends(udp('10.0.0.99', 1, FAR, 2)),
   spoofed_mac: hostSends(ethernet(B.mac, vm('nv6').mac, udp(A.ca, 1, B.ca, 2))),
-  site_source: { send: lab => lab.fromSite(HQ_KEY, udp('192.168.99.1', 1, A.ca, 2)) },
-  outside_source: { send: lab => lab.fromUplink('core', udp('10.0.0.99', 1, A.ca, 2), RED_KEY) },
+  site_source: { send: lab => fromSite(lab, HQ_KEY, udp('192.168.99.1', 1, A.ca, 2)) },
+  outside_source: { send: lab => fromUplink(lab, 'core', udp('10.0.0.99', 1, A.ca, 2), RED_KEY) },
   ethertype_unsupported: hostSends(ethernet(GATEWAY_MAC, A.mac, UDP, 0x88cc)),
   frame_multicast: vmSends(udp(A.ca, 5353, '224.0.0.251', 5353)),
   mac_unknown: hostSends(ethernet('00:15:5d:99:99:99', A.mac, udp(A.ca, 1, B.ca, 2))),
@@ -102,16 +104,16 @@ const CASES = {
   neighbor_unanswered: hostSends(arpRequest(A.mac, A.ca, '10.0.0.99')),
   fragment_tiny: vmSends(cut4(tcp(A.ca, 1, FAR, 2, SYN), 8)[0]),
   fragment_bounds: vmSends(header(packet => setIpv4Fragment(packet, 0, 65528, false, false), udp(A.ca, 1, FAR, 2, 'long enough'))),
-  fragment_overlap: { before: lab => { lab.fromVm(A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40)[0]); }, send: lab => lab.fromVm(A, later) },
-  fragment_orphan: { send: lab => { lab.fromVm(A, later); lab.wait(3); return 'fragment_orphan'; } },
-  fragment_table: { change: config => { config.gateway.limits['fragments'] = 1; }, before: lab => { lab.fromVm(A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40, 9)[0]); }, send: lab => lab.fromVm(A, later) },
+  fragment_overlap: { before: lab => { fromVm(lab, A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40)[0]); }, send: lab => fromVm(lab, A, later) },
+  fragment_orphan: { send: lab => { fromVm(lab, A, later); lab.wait(3); return 'fragment_orphan'; } },
+  fragment_table: { change: config => { config.gateway.limits['fragments'] = 1; }, before: lab => { fromVm(lab, A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40, 9)[0]); }, send: lab => fromVm(lab, A, later) },
   fragment_hold: vmSends(later, config => { config.gateway.limits['heldFragments'] = 0; }),
   acl_denied: vmSends(UDP, (_config, red) => { red.acls = [{ action: 'deny', direction: 'outbound' }]; }),
   no_route: vmSends(UDP, (_config, red) => { red.routes = []; }),
   route_drop: vmSends(udp(A.ca, 1, '10.9.0.1', 2)),
   no_record: vmSends(udp(A.ca, 1, '10.0.1.99', 2)),
   link_local: vmSends(udp(A.ca6, 1, 'fe80::1', 2)),
-  transit: { send: lab => lab.fromSite(HQ_KEY, udp('192.168.50.1', 1, FAR, 2)) },
+  transit: { send: lab => fromSite(lab, HQ_KEY, udp('192.168.50.1', 1, FAR, 2)) },
   ttl_expired: vmSends(udp(A.ca, 1, DB.ca, 2, '', { ttl: 1 })),
   too_big: vmSends(udp(A.ca, 1, FAR, 2, new Uint8Array(1500), { dontFragment: true })),
   gateway_no_service: vmSends(tcp(A.ca, 1, A.gateway, 22, SYN)),
@@ -120,22 +122,22 @@ const CASES = {
     const { policy } = lab.gateway.context;
     policy.routes.via[policy.routing.find(1, 0x20010db8, 0x12340000, 0, 7)] = Via.nat;
     policy.routes.target.fill(NONE);
-    return lab.fromVm(A, UDP6);
+    return fromVm(lab, A, UDP6);
   } },
   nat_protocol: vmSends(ip(A.ca, FAR, 47, new Uint8Array(8))),
-  nat_icmp: { send: lab => lab.fromUplink('inet', echo(FAR, RED_POOL, 1)) },
+  nat_icmp: { send: lab => fromUplink(lab, 'inet', echo(FAR, RED_POOL, 1)) },
   nat_icmp_fragment: vmSends(cut4(icmp(A.ca, FAR, 3, 3, 0, new Uint8Array(64)), 40)[0]),
   nat_icmp_quote: vmSends(icmp(A.ca, FAR, 3, 3, 0, new Uint8Array(28))),
-  nat_no_binding: { send: lab => lab.fromUplink('inet', udp(FAR, 1, RED_POOL, NAT_PORT)) },
+  nat_no_binding: { send: lab => fromUplink(lab, 'inet', udp(FAR, 1, RED_POOL, NAT_PORT)) },
   nat_no_session: vmSends(icmp(A.ca, FAR, 3, 3, 0, udp(FAR, 1, A.ca, 2))),
   nat_tcp_not_syn: vmSends(tcp(A.ca, 1, FAR, 2, 16)),
-  nat_wrong_uplink: { send: lab => lab.fromUplink('core', udp(FAR, 1, RED_POOL, 5353)) },
-  nat_ports_spent: { send: lab => { lab.gateway.context.policy.tenants.poolTotal[1] = 0; return lab.fromVm(A, UDP); } },
-  nat_bindings_spent: { change: config => { config.gateway.limits['bindings'] = 1; }, before: lab => { lab.fromVm(A, UDP); }, send: lab => lab.fromVm(A, udp(A.ca, 9, FAR, 2)) },
-  nat_sessions_spent: { change: config => { config.gateway.limits['sessions'] = 1; }, before: lab => { lab.fromVm(A, UDP); }, send: lab => lab.fromVm(A, udp(A.ca, 9, FAR, 2)) },
+  nat_wrong_uplink: { send: lab => fromUplink(lab, 'core', udp(FAR, 1, RED_POOL, 5353)) },
+  nat_ports_spent: { send: lab => { lab.gateway.context.policy.tenants.poolTotal[1] = 0; return fromVm(lab, A, UDP); } },
+  nat_bindings_spent: { change: config => { config.gateway.limits['bindings'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
+  nat_sessions_spent: { change: config => { config.gateway.limits['sessions'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   internal_error: { send: lab => {
     lab.gateway.context.outlet.send = () => { throw new Error('a fault of ours'); };
-    const fate = lab.fromVm(A, UDP);
+    const fate = fromVm(lab, A, UDP);
     t.match(lab.faults.splice(0), [{ message: 'a fault of ours' }], 'the fault is reported');
     return fate;
   } },
@@ -143,7 +145,7 @@ const CASES = {
 
 for (const [name, { change, before, send }] of Object.entries<Case>(CASES)) {
   t.test(`${name}: ${REASONS[name as ReasonName].help}`, async t => {
-    const lab = new World(change);
+    const lab = makeWorld(change);
     before?.(lab);
     const already = lab.gateway.received;
     if (CASES[name as ReasonName] === refused) lab.refuse(name as ReasonName, UDP);
@@ -162,15 +164,15 @@ t.test('reasons are numbered from 1 without a gap, and every name has its row', 
 });
 
 t.test('a fault costs one packet: the next one goes its way, also when the fault was in an answer', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const { outlet } = lab.gateway.context;
   const send = outlet.send;
   outlet.send = () => { throw new Error('once'); };
-  t.equal(lab.fromVm(A, UDP), 'internal_error');
-  t.equal(lab.fromVm(A, udp(A.ca, 1, DB.ca, 2, '', { ttl: 1 })), 'ttl_expired', 'the answer failed, the fate stands');
-  t.equal(lab.fromVm(A, echo(A.ca, A.gateway, 1)), 'internal_error');
+  t.equal(fromVm(lab, A, UDP), 'internal_error');
+  t.equal(fromVm(lab, A, udp(A.ca, 1, DB.ca, 2, '', { ttl: 1 })), 'ttl_expired', 'the answer failed, the fate stands');
+  t.equal(fromVm(lab, A, echo(A.ca, A.gateway, 1)), 'internal_error');
   outlet.send = send;
   t.equal(lab.faults.splice(0).length, 3);
-  t.equal(lab.fromVm(A, UDP), 'forwarded');
+  t.equal(fromVm(lab, A, UDP), 'forwarded');
   expectLedger(t, lab, { red: { internal_error: 2, ttl_expired: 1, forwarded: 1 } });
 });

@@ -4,13 +4,14 @@ import { setIpv4Fragment } from '../../../codecs/ipv4.js';
 import { expectLedger, expectSent } from '../../support/expect.js';
 import { cut4, cut6, echo, ethernet, icmp, ip, patched, reassemble4, tcp, udp, withExtension } from '../../support/frames.js';
 import { hex } from '../../support/bytes.js';
-import { FAR, FAR6, RED_KEY, RED_POOL, World, atPeer, atVm, makeConfig, vm } from '../../support/world.js';
+import type { Lab } from '../../support/lab.js';
+import { FAR, FAR6, RED_KEY, RED_POOL, atPeer, atVm, fromHost, fromUplink, fromVm, makeConfig, makeWorld, vm } from '../../support/world.js';
 
 const LONG = 'abcdefgh'.repeat(12);
 const A = vm('nv4', 'web'), B = vm('vx4', 'db');
 
 /** The inner IPv4 packet of what left for an uplink without key. */
-function inner(lab: World): Uint8Array[] {
+function inner(lab: Lab): Uint8Array[] {
   return lab.take().map(sent => sent.bytes.slice(4));
 }
 /** Every order of `n` things. */
@@ -20,9 +21,9 @@ function orders(n: number): number[][] {
 
 t.test('RFC 4787 REQ-14: fragments of a UDP datagram through NAT in any order are one datagram with a right checksum outside', async t => {
   for (const order of orders(4)) {
-    const lab = new World();
+    const lab = makeWorld();
     const pieces = cut4(udp(A.ca, 5000, FAR, 9999, LONG), 32);
-    const fates = order.map(i => lab.fromVm(A, pieces[i]));
+    const fates = order.map(i => fromVm(lab, A, pieces[i]));
     const before = order.indexOf(0);
     t.same(fates, order.map((_, at) => at < before ? 'held' : 'forwarded'), order.join());
     const sent = inner(lab);
@@ -36,12 +37,12 @@ t.test('RFC 4787 REQ-14: fragments of a UDP datagram through NAT in any order ar
 });
 
 t.test('what waited goes after the first fragment, oldest first', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32);
-  for (const i of [2, 3, 1]) t.equal(lab.fromVm(A, pieces[i]), 'held');
+  for (const i of [2, 3, 1]) t.equal(fromVm(lab, A, pieces[i]), 'held');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { held: 3 } });
-  t.equal(lab.fromVm(A, pieces[0]), 'forwarded');
+  t.equal(fromVm(lab, A, pieces[0]), 'forwarded');
   const routed = cut4(udp(A.ca, 5000, B.ca, 7, LONG, { ttl: 63 }), 32);
   expectSent(t, lab, [0, 2, 3, 1].map(i => atVm(B, routed[i])));
   expectLedger(t, lab, { red: { forwarded: 4 } });
@@ -49,10 +50,10 @@ t.test('what waited goes after the first fragment, oldest first', async t => {
 
 t.test('fragments from the Internet follow their first to the inside host', async t => {
   for (const order of orders(3)) {
-    const lab = new World();
+    const lab = makeWorld();
     const b = vm('vx4'); // 10.0.0.12:53 is mapped from :5353
     const pieces = cut4(udp(FAR, 4000, RED_POOL, 5353, LONG), 40);
-    for (const i of order) lab.fromUplink('inet', pieces[i]);
+    for (const i of order) fromUplink(lab, 'inet', pieces[i]);
     const whole = reassemble4(lab.take().map(sent => sent.bytes.slice(22)));
     t.same(whole === null ? null : patched(whole, 4, 0).subarray(20), udp(FAR, 4000, b.ca, 53, LONG).subarray(20), order.join());
     expectLedger(t, lab, { red: { forwarded: 3 } });
@@ -60,21 +61,21 @@ t.test('fragments from the Internet follow their first to the inside host', asyn
 });
 
 t.test('ICMP echo in fragments goes through NAT under its new id; an ICMP error in fragments cannot be checked and does not', async t => {
-  const lab = new World();
-  for (const piece of cut4(echo(A.ca, FAR, 77, LONG), 48)) t.equal(lab.fromVm(A, piece), 'forwarded');
+  const lab = makeWorld();
+  for (const piece of cut4(echo(A.ca, FAR, 77, LONG), 48)) t.equal(fromVm(lab, A, piece), 'forwarded');
   const out = reassemble4(inner(lab));
   const id = out === null ? 0 : out[24] << 8 | out[25];
   t.same(out?.subarray(20), echo(RED_POOL, FAR, id, LONG).subarray(20));
-  t.equal(lab.fromVm(A, cut4(icmp(A.ca, FAR, 3, 3, 0, LONG), 48)[0]), 'nat_icmp_fragment');
+  t.equal(fromVm(lab, A, cut4(icmp(A.ca, FAR, 3, 3, 0, LONG), 48)[0]), 'nat_icmp_fragment');
   expectLedger(t, lab, { red: { forwarded: 3, nat_icmp_fragment: 1 } });
 });
 
 t.test('wire-facts §9.7: an ACL on ports judges every fragment by the first, in both orders', async t => {
   const deny = { action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 7 };
   for (const order of orders(3)) {
-    const lab = new World((_config, red) => { red.acls.push(deny); });
+    const lab = makeWorld((_config, red) => { red.acls.push(deny); });
     const bad = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 40), good = cut4(udp(A.ca, 5000, B.ca, 8, LONG), 40, 0x4321);
-    for (const i of order) { lab.fromVm(A, bad[i]); lab.fromVm(A, good[i]); }
+    for (const i of order) { fromVm(lab, A, bad[i]); fromVm(lab, A, good[i]); }
     t.equal(lab.take().length, 3, order.join());
     expectLedger(t, lab, { red: { acl_denied: 3, forwarded: 3 } });
   }
@@ -87,9 +88,9 @@ t.test('RFC 8200 §4.5: IPv6 fragments in any order, also when the first header 
     ['behind destination options', withExtension(udp(A.ca6, 5000, B.ca6, 7, LONG), 60, destinationOptions)],
   ] as const) {
     for (const order of orders(3)) {
-      const lab = new World((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 9 }); });
+      const lab = makeWorld((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 9 }); });
       const pieces = cut6(packet, 48);
-      for (const i of order) lab.fromVm(A, pieces[i]);
+      for (const i of order) fromVm(lab, A, pieces[i]);
       const routed = pieces.map(piece => { const copy = piece.slice(); copy[7] = 63; return copy; });
       const first = order.indexOf(0);
       const left = [...order.slice(first, first + 1), ...order.slice(0, first), ...order.slice(first + 1)];
@@ -101,15 +102,15 @@ t.test('RFC 8200 §4.5: IPv6 fragments in any order, also when the first header 
 
 t.test('an ACL on IPv6 ports is not passed by hiding the port behind destination options in a fragment', async t => {
   const packet = withExtension(udp(A.ca6, 5000, B.ca6, 7, LONG), 60, Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0));
-  const lab = new World((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 7 }); });
-  for (const piece of cut6(packet, 48)) t.equal(lab.fromVm(A, piece), 'acl_denied');
+  const lab = makeWorld((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 7 }); });
+  for (const piece of cut6(packet, 48)) t.equal(fromVm(lab, A, piece), 'acl_denied');
   expectLedger(t, lab, { red: { acl_denied: 3 } });
 });
 
 t.test('RFC 6946 §4: an atomic fragment is a whole packet and waits for nobody', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const atomic = cut6(udp(A.ca6, 5000, B.ca6, 7, 'alone'), 1024)[0];
-  t.equal(lab.fromVm(A, atomic), 'forwarded');
+  t.equal(fromVm(lab, A, atomic), 'forwarded');
   const routed = atomic.slice();
   routed[7] = 63;
   expectSent(t, lab, [atVm(B, routed)]);
@@ -118,11 +119,11 @@ t.test('RFC 6946 §4: an atomic fragment is a whole packet and waits for nobody'
 });
 
 t.test('a fragment whose first never comes is given up after timers.fragmentHold, and charged to its tenant', async t => {
-  const lab = new World(config => { config.gateway.timers['fragmentHold'] = 2; });
+  const lab = makeWorld(config => { config.gateway.timers['fragmentHold'] = 2; });
   const [, second, third] = cut4(udp(A.ca, 5000, FAR, 7, LONG), 32);
-  t.equal(lab.fromVm(A, second), 'held');
+  t.equal(fromVm(lab, A, second), 'held');
   lab.wait(1);
-  t.equal(lab.fromVm(A, third), 'held');
+  t.equal(fromVm(lab, A, third), 'held');
   expectLedger(t, lab, { red: { held: 2 } });
   lab.wait(1);
   expectLedger(t, lab, { red: { fragment_orphan: 2 } });
@@ -130,13 +131,13 @@ t.test('a fragment whose first never comes is given up after timers.fragmentHold
 });
 
 t.test('a datagram is remembered for timers.fragment from its first, so a late fragment after that waits in vain', async t => {
-  const lab = new World(config => { config.gateway.timers['fragment'] = 30; });
+  const lab = makeWorld(config => { config.gateway.timers['fragment'] = 30; });
   const [first, second, third] = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32);
-  t.equal(lab.fromVm(A, first), 'forwarded');
+  t.equal(fromVm(lab, A, first), 'forwarded');
   lab.wait(29);
-  t.equal(lab.fromVm(A, second), 'forwarded');
+  t.equal(fromVm(lab, A, second), 'forwarded');
   lab.wait(1);
-  t.equal(lab.fromVm(A, third), 'held');
+  t.equal(fromVm(lab, A, third), 'held');
   lab.wait(5);
   t.equal(lab.take().length, 2);
   expectLedger(t, lab, { red: { forwarded: 2, fragment_orphan: 1 } });
@@ -144,70 +145,70 @@ t.test('a datagram is remembered for timers.fragment from its first, so a late f
 
 t.test('full tables drop under their own reasons: datagrams, slots, and no slots at all', async t => {
   const later = (id: number): Uint8Array => cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, id)[1];
-  const lab = new World(config => { Object.assign(config.gateway.limits, { fragments: 3, heldFragments: 2 }); });
-  t.same([1, 2, 3, 4].map(id => lab.fromVm(A, later(id))), ['held', 'held', 'fragment_hold', 'fragment_table']);
-  t.equal(lab.fromVm(A, cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, 5)[0]), 'fragment_table', 'a first fragment needs an entry too');
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 7, LONG)), 'forwarded', 'RFC 4787 REQ-14a: whole packets do not suffer');
+  const lab = makeWorld(config => { Object.assign(config.gateway.limits, { fragments: 3, heldFragments: 2 }); });
+  t.same([1, 2, 3, 4].map(id => fromVm(lab, A, later(id))), ['held', 'held', 'fragment_hold', 'fragment_table']);
+  t.equal(fromVm(lab, A, cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, 5)[0]), 'fragment_table', 'a first fragment needs an entry too');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 7, LONG)), 'forwarded', 'RFC 4787 REQ-14a: whole packets do not suffer');
   lab.wait(3);
-  t.equal(lab.fromVm(A, later(6)), 'held', 'room again');
+  t.equal(fromVm(lab, A, later(6)), 'held', 'room again');
   lab.take();
   expectLedger(t, lab, { red: { held: 1, forwarded: 1, fragment_orphan: 2, fragment_hold: 1, fragment_table: 2 } });
 
-  const none = new World(config => { config.gateway.limits['heldFragments'] = 0; });
-  t.equal(none.fromVm(A, later(1)), 'fragment_hold');
+  const none = makeWorld(config => { config.gateway.limits['heldFragments'] = 0; });
+  t.equal(fromVm(none, A, later(1)), 'fragment_hold');
   expectLedger(t, none, { red: { fragment_hold: 1 } });
 });
 
 t.test('RFC 1858 §3, RFC 3128: a transport header in pieces is dropped', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const segment = tcp(A.ca, 5000, B.ca, 80, 2, LONG, { mss: 1460 });
-  t.equal(lab.fromVm(A, cut4(segment, 8)[0]), 'fragment_tiny', 'only the ports');
-  t.equal(lab.fromVm(A, cut4(segment, 16)[0]), 'fragment_tiny', 'without the options');
-  t.equal(lab.fromVm(A, cut4(segment, 8)[1]), 'fragment_tiny', 'flags that would overlap the first fragment’s');
-  t.equal(lab.fromVm(A, cut4(segment, 24)[0]), 'forwarded', 'the whole header');
-  t.equal(lab.fromVm(A, cut6(withExtension(udp(A.ca6, 5000, B.ca6, 7, LONG), 60, Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0)), 8)[0]), 'fragment_tiny', 'RFC 7112 §5: IPv6, chain without transport');
+  t.equal(fromVm(lab, A, cut4(segment, 8)[0]), 'fragment_tiny', 'only the ports');
+  t.equal(fromVm(lab, A, cut4(segment, 16)[0]), 'fragment_tiny', 'without the options');
+  t.equal(fromVm(lab, A, cut4(segment, 8)[1]), 'fragment_tiny', 'flags that would overlap the first fragment’s');
+  t.equal(fromVm(lab, A, cut4(segment, 24)[0]), 'forwarded', 'the whole header');
+  t.equal(fromVm(lab, A, cut6(withExtension(udp(A.ca6, 5000, B.ca6, 7, LONG), 60, Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0)), 8)[0]), 'fragment_tiny', 'RFC 7112 §5: IPv6, chain without transport');
   lab.take();
   expectLedger(t, lab, { '-': { fragment_tiny: 4 }, red: { forwarded: 1 } });
 });
 
 t.test('RFC 5722, RFC 1858 §4: a fragment that overlaps the first is dropped, in both orders; IPv6 counts from the fragment header', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32), finer = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 24);
-  t.equal(lab.fromVm(A, pieces[0]), 'forwarded');
-  t.equal(lab.fromVm(A, finer[1]), 'fragment_overlap');
-  t.equal(lab.fromVm(A, pieces[1]), 'forwarded');
+  t.equal(fromVm(lab, A, pieces[0]), 'forwarded');
+  t.equal(fromVm(lab, A, finer[1]), 'fragment_overlap');
+  t.equal(fromVm(lab, A, pieces[1]), 'forwarded');
 
-  const other = new World();
-  t.equal(other.fromVm(A, finer[1]), 'held');
-  t.equal(other.fromVm(A, pieces[0]), 'forwarded');
+  const other = makeWorld();
+  t.equal(fromVm(other, A, finer[1]), 'held');
+  t.equal(fromVm(other, A, pieces[0]), 'forwarded');
   expectLedger(t, other, { red: { forwarded: 1, fragment_overlap: 1 } });
 
   const packet = withExtension(udp(A.ca6, 5000, B.ca6, 7, LONG), 60, Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0));
-  t.equal(lab.fromVm(A, cut6(packet, 40)[0]), 'forwarded', '8 bytes of options and 32 of UDP');
-  t.equal(lab.fromVm(A, cut6(packet, 32)[1]), 'fragment_overlap', 'begins within them');
+  t.equal(fromVm(lab, A, cut6(packet, 40)[0]), 'forwarded', '8 bytes of options and 32 of UDP');
+  t.equal(fromVm(lab, A, cut6(packet, 32)[1]), 'fragment_overlap', 'begins within them');
   lab.take();
   expectLedger(t, lab, { red: { forwarded: 3, fragment_overlap: 2 } });
 });
 
 t.test('RFC 791 §3.2: a fragment past 65,535 bytes, or one of odd length with others to follow, can be part of nothing', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const last = ip(A.ca, FAR, 17, new Uint8Array(40));
   setIpv4Fragment(last, 0, 65528, false, false);
-  t.equal(lab.fromVm(A, last), 'fragment_bounds', 'ping of death');
+  t.equal(fromVm(lab, A, last), 'fragment_bounds', 'ping of death');
   const six = cut6(udp(A.ca6, 5000, FAR6, 7, LONG), 64);
-  t.equal(lab.fromVm(A, patched(six[1], 42, 0xfff8)), 'fragment_bounds', 'RFC 8200 §4.5');
+  t.equal(fromVm(lab, A, patched(six[1], 42, 0xfff8)), 'fragment_bounds', 'RFC 8200 §4.5');
   const odd = six[0].slice(0, six[0].length - 3);
   new DataView(odd.buffer).setUint16(4, odd.length - 40);
-  t.equal(lab.fromVm(A, odd), 'fragment_bounds', 'no multiple of 8, and not the last');
+  t.equal(fromVm(lab, A, odd), 'fragment_bounds', 'no multiple of 8, and not the last');
   expectLedger(t, lab, { '-': { fragment_bounds: 3 } });
 });
 
 t.test('RFC 6980 §5: Neighbor Discovery in fragments is dropped, so that a router advertisement cannot hide in them', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const advert = icmp('fe80::1', A.ca6, 134, 0, 0x40000708, new Uint8Array(64), { ttl: 255 });
   const [first, second] = cut6(advert, 48);
   const b = vm('vx4');
-  const bridge = (piece: Uint8Array): string => lab.fromHost('vx4', b.vsid, ethernet(A.mac, b.mac, piece));
+  const bridge = (piece: Uint8Array): string => fromHost(lab, 'vx4', b.vsid, ethernet(A.mac, b.mac, piece));
   t.equal(bridge(first), 'nd_malformed');
   t.equal(bridge(second), 'held');
   lab.wait(3);
@@ -216,47 +217,47 @@ t.test('RFC 6980 §5: Neighbor Discovery in fragments is dropped, so that a rout
 });
 
 t.test('a second first fragment under the same id begins a new datagram: later ones follow its ports', async t => {
-  const lab = new World((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 9 }); });
+  const lab = makeWorld((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 9 }); });
   const old = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32), fresh = cut4(udp(A.ca, 5000, B.ca, 9, LONG), 32);
-  t.same([old[0], old[1], fresh[0], fresh[1]].map(piece => lab.fromVm(A, piece)), ['forwarded', 'forwarded', 'acl_denied', 'acl_denied']);
+  t.same([old[0], old[1], fresh[0], fresh[1]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'forwarded', 'acl_denied', 'acl_denied']);
   lab.take();
   expectLedger(t, lab, { red: { forwarded: 2, acl_denied: 2 } });
 });
 
 t.test('fragments of two tenants, or of two directions, with the same addresses and id never meet', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const blue = vm('nv4', 'web', 'blue');
   const pieces = cut4(udp(A.ca, 5000, FAR, 7, LONG), 64);
-  t.equal(lab.fromVm(A, pieces[1]), 'held');
-  t.equal(lab.fromVm(blue, pieces[0]), 'forwarded', 'blue’s first sets none of red’s free');
+  t.equal(fromVm(lab, A, pieces[1]), 'held');
+  t.equal(fromVm(lab, blue, pieces[0]), 'forwarded', 'blue’s first sets none of red’s free');
   t.equal(lab.take().length, 1);
-  t.equal(lab.fromUplink('core', pieces[0], RED_KEY), 'outside_source');
+  t.equal(fromUplink(lab, 'core', pieces[0], RED_KEY), 'outside_source');
   expectLedger(t, lab, { red: { held: 1, outside_source: 1 }, blue: { forwarded: 1 } });
 });
 
 t.test('a spoofed first fragment sets nothing free', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 64);
-  t.equal(lab.fromVm(A, pieces[1]), 'held');
-  t.equal(lab.fromVm({ ...A, host: 'vx4' }, pieces[0]), 'spoofed_source');
+  t.equal(fromVm(lab, A, pieces[1]), 'held');
+  t.equal(fromVm(lab, { ...A, host: 'vx4' }, pieces[0]), 'spoofed_source');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { held: 1 }, '-': { spoofed_source: 1 } });
 });
 
 t.test('design §4: forwarding and sites carry fragments as they are, hop paid, key added', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, '172.16.0.9', 7, LONG), 40), routed = cut4(udp(A.ca, 5000, '172.16.0.9', 7, LONG, { ttl: 63 }), 40);
-  for (const piece of pieces) t.equal(lab.fromVm(A, piece), 'forwarded');
+  for (const piece of pieces) t.equal(fromVm(lab, A, piece), 'forwarded');
   expectSent(t, lab, routed.map(piece => atPeer('core', piece, RED_KEY)));
   expectLedger(t, lab, { red: { forwarded: 3 } });
 });
 
 t.test('all fragments of a datagram get one FlowID, the first too', async t => {
-  const lab = new World(config => { config.hosts[0]['flowId'] = 'hash'; });
+  const lab = makeWorld(config => { config.hosts[0]['flowId'] = 'hash'; });
   const flowIds = new Set<number>();
   for (let id = 1; id < 5; id++) {
     for (const pieces of [cut4(udp(B.ca, 5000 + id, A.ca, 7, LONG), 40, id), cut6(withExtension(udp(B.ca6, 5000 + id, A.ca6, 7, LONG), 60, Uint8Array.of(0, 0, 1, 4, 0, 0, 0, 0)), 40, id)]) {
-      for (const piece of pieces) lab.fromVm(B, piece);
+      for (const piece of pieces) fromVm(lab, B, piece);
       const ids = new Set(lab.take().map(sent => sent.bytes[7]));
       t.equal(ids.size, 1, `datagram ${id}`);
       ids.forEach(flowId => flowIds.add(flowId));
@@ -267,11 +268,11 @@ t.test('all fragments of a datagram get one FlowID, the first too', async t => {
 });
 
 t.test('a reload gives up what is held: its senders have been numbered anew', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 64);
-  t.equal(lab.fromVm(A, pieces[1]), 'held');
+  t.equal(fromVm(lab, A, pieces[1]), 'held');
   lab.reload(makeConfig());
-  t.equal(lab.fromVm(A, pieces[0]), 'forwarded');
+  t.equal(fromVm(lab, A, pieces[0]), 'forwarded');
   t.equal(lab.take().length, 1);
   expectLedger(t, lab, { red: { forwarded: 1, fragment_orphan: 1 } });
 });

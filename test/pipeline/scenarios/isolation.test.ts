@@ -3,7 +3,9 @@ import t from 'tap';
 import { expectLedger, expectSent, type Expected } from '../../support/expect.js';
 import { echo, ethernet, udp } from '../../support/frames.js';
 import { arpRequest, neighborSolicit } from '../../support/neighbors.js';
-import { BLUE_NAT_KEY, FAR, FAR6, GATEWAY_MAC, HOST_NAMES, RED_POOL, World, atPeer, vm, type HostName, type SubnetName, type TenantName, type WorldConfig } from '../../support/world.js';
+import {
+  BLUE_NAT_KEY, FAR, FAR6, GATEWAY_MAC, HOST_NAMES, RED_POOL, atPeer, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm, type HostName, type SubnetName, type TenantName, type WorldConfig,
+} from '../../support/world.js';
 
 /** Red's VMs are on the first three hosts, blue's on the last three; red's db may be spoken for by nv4 alone. */
 const HOMES: Record<TenantName, readonly HostName[]> = { red: ['nv4', 'vx4', 'nv6'], blue: ['vx6', 'nvp', 'vxp'] };
@@ -29,7 +31,7 @@ function verdict(sender: HostName, tenant: TenantName, subnet: SubnetName, owner
 }
 
 t.test('design §4: every host, VSID and source, IPv4 and IPv6: a packet counts for a tenant only from the host that holds its source', async t => {
-  const lab = new World(apart);
+  const lab = makeWorld(apart);
   const counts: Record<string, Expected> = { red: {}, blue: {}, '-': {} };
   const count = (row: string, counter: keyof Expected): void => { counts[row][counter] = (counts[row][counter] ?? 0) + 1; };
   let combinations = 0;
@@ -37,7 +39,7 @@ t.test('design §4: every host, VSID and source, IPv4 and IPv6: a packet counts 
     const vsid = vm(sender, subnet, tenant).vsid, source = vm(owner, ownersSubnet, tenant);
     const wanted = verdict(sender, tenant, subnet, owner, ownersSubnet);
     for (const packet of [echo(source.ca, '10.0.0.1', 1), echo(source.ca6, '2001:db8:a::1', 1)]) {
-      const got = lab.fromHost(sender, vsid, ethernet(GATEWAY_MAC, source.mac, packet));
+      const got = fromHost(lab, sender, vsid, ethernet(GATEWAY_MAC, source.mac, packet));
       const sent = lab.take();
       const ok = wanted === 'own' ? got === 'consumed' && sent.length === 1 && sent[0].peer === sender : got === wanted && sent.length === 0;
       if (!ok) t.fail(`${sender} in ${tenant}'s ${subnet} as ${source.ca}: ${got}, should be ${wanted}`);
@@ -50,9 +52,9 @@ t.test('design §4: every host, VSID and source, IPv4 and IPv6: a packet counts 
 });
 
 t.test('nobody may be the gateway, a CA without a record, or the neighbour’s link-local self', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const a = vm('nv4'), b = vm('vx4');
-  const as = (source: string, mac = a.mac): string => lab.fromHost('nv4', a.vsid, ethernet(GATEWAY_MAC, mac, source.includes(':') ? echo(source, '2001:db8:a::1', 1) : echo(source, '198.51.100.8', 1)));
+  const as = (source: string, mac = a.mac): string => fromHost(lab, 'nv4', a.vsid, ethernet(GATEWAY_MAC, mac, source.includes(':') ? echo(source, '2001:db8:a::1', 1) : echo(source, '198.51.100.8', 1)));
   t.equal(as('10.0.0.1'), 'spoofed_source', 'the gateway');
   t.equal(as('10.0.1.1'), 'spoofed_source', 'the gateway in db');
   t.equal(as('2001:db8:a::1'), 'ip_source', 'the gateway, to itself');
@@ -71,57 +73,57 @@ t.test('nobody may be the gateway, a CA without a record, or the neighbour’s l
 });
 
 t.test('ARP and ND are held to the same: nobody asks in another’s name', async t => {
-  const lab = new World(apart);
+  const lab = makeWorld(apart);
   const a = vm('nv4'), b = vm('vx4');
-  t.equal(lab.fromHost('nv4', a.vsid, arpRequest(a.mac, b.ca, '10.0.0.1')), 'spoofed_source', 'the name of a VM elsewhere');
-  t.equal(lab.fromHost('nv4', a.vsid, arpRequest(a.mac, '10.0.0.1', b.ca)), 'spoofed_source', 'the gateway’s name');
-  t.equal(lab.fromHost('nv4', a.vsid, arpRequest(b.mac, '0.0.0.0', '10.0.0.1')), 'spoofed_source', 'a probe with a MAC from elsewhere');
-  t.equal(lab.fromHost('nv4', a.vsid, neighborSolicit(a.mac, b.ca6, '2001:db8:a::1')), 'spoofed_source');
-  t.equal(lab.fromHost('nv4', a.vsid, neighborSolicit(b.mac, '::', '2001:db8:a::1')), 'spoofed_source');
-  t.equal(lab.fromHost('vx6', a.vsid, arpRequest(a.mac, a.ca, '10.0.0.1')), 'host_not_allowed', 'a host of blue’s in red’s VSID');
-  t.equal(lab.fromHost('vx6', vm('vx6', 'web', 'blue').vsid, arpRequest(a.mac, a.ca, '10.0.0.1')), 'spoofed_source', 'red’s CA in blue’s VSID');
+  t.equal(fromHost(lab, 'nv4', a.vsid, arpRequest(a.mac, b.ca, '10.0.0.1')), 'spoofed_source', 'the name of a VM elsewhere');
+  t.equal(fromHost(lab, 'nv4', a.vsid, arpRequest(a.mac, '10.0.0.1', b.ca)), 'spoofed_source', 'the gateway’s name');
+  t.equal(fromHost(lab, 'nv4', a.vsid, arpRequest(b.mac, '0.0.0.0', '10.0.0.1')), 'spoofed_source', 'a probe with a MAC from elsewhere');
+  t.equal(fromHost(lab, 'nv4', a.vsid, neighborSolicit(a.mac, b.ca6, '2001:db8:a::1')), 'spoofed_source');
+  t.equal(fromHost(lab, 'nv4', a.vsid, neighborSolicit(b.mac, '::', '2001:db8:a::1')), 'spoofed_source');
+  t.equal(fromHost(lab, 'vx6', a.vsid, arpRequest(a.mac, a.ca, '10.0.0.1')), 'host_not_allowed', 'a host of blue’s in red’s VSID');
+  t.equal(fromHost(lab, 'vx6', vm('vx6', 'web', 'blue').vsid, arpRequest(a.mac, a.ca, '10.0.0.1')), 'spoofed_source', 'red’s CA in blue’s VSID');
   expectSent(t, lab, []);
   expectLedger(t, lab, { '-': { spoofed_source: 6, host_not_allowed: 1 } });
 });
 
 t.test('a VSID of nobody’s, and one of somebody else’s', async t => {
-  const lab = new World(apart);
+  const lab = makeWorld(apart);
   const a = vm('nv4');
   const frame = ethernet(GATEWAY_MAC, a.mac, udp(a.ca, 1, FAR, 2));
-  t.equal(lab.fromHost('nv4', 7777, frame), 'vsid_unknown');
-  t.equal(lab.fromHost('nv4', 6001, frame), 'host_not_allowed', 'blue’s');
-  t.equal(lab.fromHost('nv4', 4095, frame), 'nvgre_vsid_reserved');
-  t.equal(lab.fromHost('nv4', 0xffffff, frame), 'nvgre_vsid_vendor');
-  t.equal(lab.fromHost('vx4', 7777, frame), 'vsid_unknown');
-  t.equal(lab.fromHost('vx4', 1, frame), 'vxlan_vni_reserved');
+  t.equal(fromHost(lab, 'nv4', 7777, frame), 'vsid_unknown');
+  t.equal(fromHost(lab, 'nv4', 6001, frame), 'host_not_allowed', 'blue’s');
+  t.equal(fromHost(lab, 'nv4', 4095, frame), 'nvgre_vsid_reserved');
+  t.equal(fromHost(lab, 'nv4', 0xffffff, frame), 'nvgre_vsid_vendor');
+  t.equal(fromHost(lab, 'vx4', 7777, frame), 'vsid_unknown');
+  t.equal(fromHost(lab, 'vx4', 1, frame), 'vxlan_vni_reserved');
   expectSent(t, lab, []);
   expectLedger(t, lab, { '-': { vsid_unknown: 2, host_not_allowed: 1, nvgre_vsid_reserved: 1, nvgre_vsid_vendor: 1, vxlan_vni_reserved: 1 } });
 });
 
 t.test('the same packet from the same address in both tenants goes each its own way, and answers do not cross', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   for (const tenant of TENANTS) {
     for (const host of HOST_NAMES) {
       const a = vm(host, 'web', tenant), b = vm('vx4', 'db', tenant);
-      t.equal(lab.fromVm(a, udp(a.ca, 1, b.ca, 2, tenant)), 'forwarded');
+      t.equal(fromVm(lab, a, udp(a.ca, 1, b.ca, 2, tenant)), 'forwarded');
       const [{ peer, bytes }] = lab.take();
       t.same([peer, bytes[4] << 16 | bytes[5] << 8 | bytes[6]], ['vx4', b.vsid], `${tenant} on ${host} stays in its own VSIDs`);
     }
   }
   const a = vm('nv4'), blue = vm('nv4', 'web', 'blue');
-  lab.fromVm(blue, udp(blue.ca, 5000, FAR, 53));
+  fromVm(lab, blue, udp(blue.ca, 5000, FAR, 53));
   expectSent(t, lab, [atPeer('inet', udp('203.0.113.20', 40000, FAR, 53, '', { ttl: 63 }), BLUE_NAT_KEY)]);
-  t.equal(lab.fromUplink('inet', udp(FAR, 53, RED_POOL, 40000)), 'nat_no_binding', 'blue’s port at red’s address');
-  t.equal(lab.fromUplink('inet', udp(FAR, 53, '203.0.113.20', 40000)), 'nat_wrong_uplink', 'blue’s, without blue’s key');
-  t.equal(lab.fromUplink('core', udp('172.16.0.1', 1, a.ca, 2), 7003), 'gre_key_unknown');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, 40000)), 'nat_no_binding', 'blue’s port at red’s address');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, '203.0.113.20', 40000)), 'nat_wrong_uplink', 'blue’s, without blue’s key');
+  t.equal(fromUplink(lab, 'core', udp('172.16.0.1', 1, a.ca, 2), 7003), 'gre_key_unknown');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { forwarded: 6, nat_no_binding: 1 }, blue: { forwarded: 7 }, '-': { nat_wrong_uplink: 1, gre_key_unknown: 1 } });
 });
 
 t.test('a MAC of another VSID, or of the other tenant, is reached by nobody', async t => {
-  const lab = new World(apart);
+  const lab = makeWorld(apart);
   const a = vm('nv4'), stranger = vm('vxp', 'web', 'blue'), inDb = vm('nv4', 'db');
-  const to = (mac: string): string => lab.fromHost('nv4', a.vsid, ethernet(mac, a.mac, udp(a.ca, 1, '10.0.0.250', 2)));
+  const to = (mac: string): string => fromHost(lab, 'nv4', a.vsid, ethernet(mac, a.mac, udp(a.ca, 1, '10.0.0.250', 2)));
   t.equal(to(stranger.mac), 'mac_unknown', 'blue’s');
   t.equal(to(inDb.mac), 'mac_unknown', 'red’s, in another VSID');
   t.equal(to('00:15:5d:99:99:99'), 'mac_unknown');
@@ -130,16 +132,16 @@ t.test('a MAC of another VSID, or of the other tenant, is reached by nobody', as
 });
 
 t.test('outside networks cannot speak with inside addresses: uplinks, and sites beyond their prefixes', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const a = vm('nv4');
-  t.equal(lab.fromUplink('inet', udp('10.0.0.12', 1, RED_POOL, 5353)), 'outside_source');
-  t.equal(lab.fromUplink('core', udp('10.0.1.12', 1, a.ca, 2), 7001), 'outside_source');
-  t.equal(lab.fromUplink('core', udp('2001:db8:a::12', 1, a.ca6, 2), 7001), 'outside_source');
-  t.equal(lab.fromSite(9001, udp('10.0.0.12', 1, a.ca, 2)), 'site_source');
-  t.equal(lab.fromSite(9001, udp('192.168.60.1', 1, a.ca, 2)), 'site_source', 'the other site’s prefix');
-  t.equal(lab.fromSite(9002, udp('192.168.50.1', 1, a.ca, 2)), 'site_source');
-  t.equal(lab.fromSite(9003, udp('192.168.50.1', 1, a.ca, 2)), 'gre_key_unknown');
-  t.equal(lab.fromSite(-1, udp('192.168.50.1', 1, a.ca, 2)), 'gre_key_unknown', 'no key at all');
+  t.equal(fromUplink(lab, 'inet', udp('10.0.0.12', 1, RED_POOL, 5353)), 'outside_source');
+  t.equal(fromUplink(lab, 'core', udp('10.0.1.12', 1, a.ca, 2), 7001), 'outside_source');
+  t.equal(fromUplink(lab, 'core', udp('2001:db8:a::12', 1, a.ca6, 2), 7001), 'outside_source');
+  t.equal(fromSite(lab, 9001, udp('10.0.0.12', 1, a.ca, 2)), 'site_source');
+  t.equal(fromSite(lab, 9001, udp('192.168.60.1', 1, a.ca, 2)), 'site_source', 'the other site’s prefix');
+  t.equal(fromSite(lab, 9002, udp('192.168.50.1', 1, a.ca, 2)), 'site_source');
+  t.equal(fromSite(lab, 9003, udp('192.168.50.1', 1, a.ca, 2)), 'gre_key_unknown');
+  t.equal(fromSite(lab, -1, udp('192.168.50.1', 1, a.ca, 2)), 'gre_key_unknown', 'no key at all');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { outside_source: 3, site_source: 3 }, '-': { gre_key_unknown: 2 } });
 });

@@ -5,70 +5,70 @@ import { expectLedger, expectSent } from '../../support/expect.js';
 import { cut4, cut6, echo, echoReply, ethernet, icmp, ip, patched, reassemble4, tcp, udp, withOptions } from '../../support/frames.js';
 import { bytes } from '../../support/bytes.js';
 import { BROADCAST, arpReply, arpRequest, neighborAdvert, neighborSolicit, solicitedNode } from '../../support/neighbors.js';
-import { FAR, GATEWAY_MAC, HOST_NAMES, RED_KEY, World, atHost, atPeer, vm } from '../../support/world.js';
+import { FAR, GATEWAY_MAC, HOST_NAMES, RED_KEY, atHost, atPeer, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm } from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4');
 
 t.test('design §4: the gateway answers ARP for its own CA, from any kind of host', async t => {
   for (const host of HOST_NAMES) {
-    const lab = new World();
+    const lab = makeWorld();
     const a = vm(host);
-    t.equal(lab.fromHost(host, a.vsid, arpRequest(a.mac, a.ca, a.gateway)), 'consumed');
+    t.equal(fromHost(lab, host, a.vsid, arpRequest(a.mac, a.ca, a.gateway)), 'consumed');
     expectSent(t, lab, [atHost(host, a.vsid, arpReply(GATEWAY_MAC, a.gateway, a.mac, a.ca))], host);
-    t.equal(lab.fromHost(host, a.vsid, arpRequest(a.mac, a.ca, a.gateway, GATEWAY_MAC)), 'consumed', 'unicast, to see whether it is still there');
+    t.equal(fromHost(lab, host, a.vsid, arpRequest(a.mac, a.ca, a.gateway, GATEWAY_MAC)), 'consumed', 'unicast, to see whether it is still there');
     expectSent(t, lab, [atHost(host, a.vsid, arpReply(GATEWAY_MAC, a.gateway, a.mac, a.ca))], host);
     expectLedger(t, lab, { red: { consumed: 2, originated: 2 } });
   }
 });
 
 t.test('design §4: and for a CA on another host of the VSID, with that record’s MAC', async t => {
-  const lab = new World();
-  t.equal(lab.fromHost('nv4', A.vsid, arpRequest(A.mac, A.ca, B.ca)), 'consumed');
+  const lab = makeWorld();
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, A.ca, B.ca)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, arpReply(B.mac, B.ca, A.mac, A.ca, GATEWAY_MAC))]);
-  t.equal(lab.fromHost('nv4', A.vsid, neighborSolicit(A.mac, A.ca6, B.ca6)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborSolicit(A.mac, A.ca6, B.ca6)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, neighborAdvert(GATEWAY_MAC, B.mac, B.ca6, { mac: A.mac, address: A.ca6 }, NaFlag.solicited))]);
   expectLedger(t, lab, { red: { consumed: 2, originated: 2 } });
 });
 
 t.test('design §4: never for an address of the asking host’s own, another VSID’s, or nobody’s', async t => {
-  const lab = new World((_config, red) => { red.records.push({ ca: '10.0.0.100', mac: '00:15:5d:00:00:99', host: 'nv4' }); });
-  const ask = (target: string): string => lab.fromHost('nv4', A.vsid, arpRequest(A.mac, A.ca, target));
+  const lab = makeWorld((_config, red) => { red.records.push({ ca: '10.0.0.100', mac: '00:15:5d:00:00:99', host: 'nv4' }); });
+  const ask = (target: string): string => fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, A.ca, target));
   t.equal(ask(A.ca), 'neighbor_unanswered', 'gratuitous');
   t.equal(ask('10.0.0.100'), 'neighbor_unanswered', 'another VM of the same host');
   t.equal(ask(vm('vx4', 'db').ca), 'neighbor_unanswered', 'another VSID');
   t.equal(ask('10.0.1.1'), 'neighbor_unanswered', 'the gateway’s CA in another VSID');
   t.equal(ask('10.0.0.200'), 'neighbor_unanswered', 'nobody’s');
   for (const target of [A.ca6, vm('vx4', 'db').ca6, '2001:db8:b::1', '2001:db8:a::200', 'fe80::12']) {
-    t.equal(lab.fromHost('nv4', A.vsid, neighborSolicit(A.mac, A.ca6, target)), 'neighbor_unanswered', target);
+    t.equal(fromHost(lab, 'nv4', A.vsid, neighborSolicit(A.mac, A.ca6, target)), 'neighbor_unanswered', target);
   }
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { neighbor_unanswered: 10 } });
 });
 
 t.test('RFC 5227, RFC 4862 §5.4: duplicate-address detection hears of a duplicate elsewhere, never of itself', async t => {
-  const lab = new World();
-  t.equal(lab.fromHost('nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', A.ca)), 'neighbor_unanswered');
-  t.equal(lab.fromHost('nv4', A.vsid, neighborSolicit(A.mac, '::', A.ca6)), 'neighbor_unanswered');
+  const lab = makeWorld();
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', A.ca)), 'neighbor_unanswered');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborSolicit(A.mac, '::', A.ca6)), 'neighbor_unanswered');
   expectSent(t, lab, []);
-  t.equal(lab.fromHost('nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', B.ca)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', B.ca)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, arpReply(B.mac, B.ca, A.mac, '0.0.0.0', GATEWAY_MAC))]);
-  t.equal(lab.fromHost('nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', A.gateway)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, '0.0.0.0', A.gateway)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, arpReply(GATEWAY_MAC, A.gateway, A.mac, '0.0.0.0'))]);
   const allNodes = { mac: '33:33:00:00:00:01', address: 'ff02::1' };
-  t.equal(lab.fromHost('nv4', A.vsid, neighborSolicit(A.mac, '::', B.ca6)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborSolicit(A.mac, '::', B.ca6)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, neighborAdvert(GATEWAY_MAC, B.mac, B.ca6, allNodes, 0))], 'to all nodes, not solicited');
-  t.equal(lab.fromHost('nv4', A.vsid, neighborSolicit(A.mac, '::', A.gateway6)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborSolicit(A.mac, '::', A.gateway6)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, neighborAdvert(GATEWAY_MAC, GATEWAY_MAC, A.gateway6, allNodes, NaFlag.router | NaFlag.override))]);
   expectLedger(t, lab, { red: { neighbor_unanswered: 2, consumed: 4, originated: 4 } });
 });
 
 t.test('RFC 4861 §7.2.4: the gateway advertises itself as a router, to global and link-local askers, group or unicast', async t => {
   for (const host of HOST_NAMES) {
-    const lab = new World();
+    const lab = makeWorld();
     const a = vm(host);
     for (const sender of [a.ca6, 'fe80::215:5dff:fe00:11']) {
       for (const to of [undefined, { mac: GATEWAY_MAC, address: a.gateway6 }]) {
-        t.equal(lab.fromHost(host, a.vsid, neighborSolicit(a.mac, sender, a.gateway6, to)), 'consumed');
+        t.equal(fromHost(lab, host, a.vsid, neighborSolicit(a.mac, sender, a.gateway6, to)), 'consumed');
         expectSent(t, lab, [atHost(host, a.vsid, neighborAdvert(GATEWAY_MAC, GATEWAY_MAC, a.gateway6, { mac: a.mac, address: sender }, NaFlag.router | NaFlag.solicited | NaFlag.override))], `${host}, ${sender}`);
       }
     }
@@ -77,46 +77,46 @@ t.test('RFC 4861 §7.2.4: the gateway advertises itself as a router, to global a
 });
 
 t.test('unicast ARP and ND between VMs are bridged like any frame, ACLs or not', async t => {
-  const lab = new World((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp' }); });
+  const lab = makeWorld((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp' }); });
   const to = { mac: B.mac, address: B.ca6 };
   for (const frame of [
     arpRequest(A.mac, A.ca, B.ca, B.mac), arpReply(A.mac, A.ca, B.mac, B.ca),
     neighborSolicit(A.mac, A.ca6, B.ca6, to), neighborAdvert(A.mac, A.mac, A.ca6, to, NaFlag.solicited),
     neighborSolicit(A.mac, 'fe80::1', 'fe80::2', { mac: B.mac, address: 'fe80::2' }),
   ]) {
-    t.equal(lab.fromHost('nv4', A.vsid, frame), 'forwarded');
+    t.equal(fromHost(lab, 'nv4', A.vsid, frame), 'forwarded');
     expectSent(t, lab, [atHost('vx4', B.vsid, frame)]);
   }
-  t.equal(lab.fromHost('nv4', A.vsid, arpRequest(A.mac, A.ca, B.ca, '00:15:5d:99:99:99')), 'mac_unknown');
-  t.equal(lab.fromHost('nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: '00:15:5d:99:99:99', address: B.ca6 }, 0)), 'mac_unknown');
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(A.mac, A.ca, B.ca, '00:15:5d:99:99:99')), 'mac_unknown');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: '00:15:5d:99:99:99', address: B.ca6 }, 0)), 'mac_unknown');
   expectLedger(t, lab, { red: { forwarded: 5, mac_unknown: 2 } });
 });
 
 t.test('nothing is learned yet: announcements end here, by name', async t => {
-  const lab = new World();
-  t.equal(lab.fromHost('nv4', A.vsid, arpReply(A.mac, A.ca, GATEWAY_MAC, A.gateway)), 'consumed', 'told to the gateway');
-  t.equal(lab.fromHost('nv4', A.vsid, arpReply(A.mac, A.ca, BROADCAST, A.ca)), 'neighbor_unanswered', 'told to all');
-  t.equal(lab.fromHost('nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: GATEWAY_MAC, address: A.gateway6 }, NaFlag.solicited)), 'consumed');
-  t.equal(lab.fromHost('nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: '33:33:00:00:00:01', address: 'ff02::1' }, NaFlag.override)), 'frame_multicast');
+  const lab = makeWorld();
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpReply(A.mac, A.ca, GATEWAY_MAC, A.gateway)), 'consumed', 'told to the gateway');
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpReply(A.mac, A.ca, BROADCAST, A.ca)), 'neighbor_unanswered', 'told to all');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: GATEWAY_MAC, address: A.gateway6 }, NaFlag.solicited)), 'consumed');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: '33:33:00:00:00:01', address: 'ff02::1' }, NaFlag.override)), 'frame_multicast');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { consumed: 2, neighbor_unanswered: 1 }, '-': { frame_multicast: 1 } });
 });
 
 t.test('RFC 6105 §1: a tenant host that plays router is not believed, nor carried; router solicitations are consumed', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const advert = icmp('fe80::1', A.ca6, 134, 0, 0x40000708, new Uint8Array(8), { ttl: 255 });
   const redirect = icmp('fe80::1', A.ca6, 137, 0, 0, new Uint8Array(32), { ttl: 255 });
-  t.equal(lab.fromHost('vx4', B.vsid, ethernet(A.mac, B.mac, advert)), 'nd_router');
-  t.equal(lab.fromHost('vx4', B.vsid, ethernet(A.mac, B.mac, redirect)), 'nd_router');
-  t.equal(lab.fromHost('vx4', B.vsid, ethernet('33:33:00:00:00:01', B.mac, icmp('fe80::1', 'ff02::1', 134, 0, 0x40000708, new Uint8Array(8), { ttl: 255 }))), 'frame_multicast');
-  t.equal(lab.fromHost('vx4', B.vsid, ethernet(GATEWAY_MAC, B.mac, icmp(B.ca6, B.gateway6, 133, 0, 0, '', { ttl: 255 }))), 'consumed');
+  t.equal(fromHost(lab, 'vx4', B.vsid, ethernet(A.mac, B.mac, advert)), 'nd_router');
+  t.equal(fromHost(lab, 'vx4', B.vsid, ethernet(A.mac, B.mac, redirect)), 'nd_router');
+  t.equal(fromHost(lab, 'vx4', B.vsid, ethernet('33:33:00:00:00:01', B.mac, icmp('fe80::1', 'ff02::1', 134, 0, 0x40000708, new Uint8Array(8), { ttl: 255 }))), 'frame_multicast');
+  t.equal(fromHost(lab, 'vx4', B.vsid, ethernet(GATEWAY_MAC, B.mac, icmp(B.ca6, B.gateway6, 133, 0, 0, '', { ttl: 255 }))), 'consumed');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { nd_router: 2, consumed: 1 }, '-': { frame_multicast: 1 } });
 });
 
 t.test('RFC 4861 §7.1: solicitations that a node must discard get no answer', async t => {
-  const lab = new World();
-  const send = (frame: Uint8Array): string => lab.fromHost('nv4', A.vsid, frame);
+  const lab = makeWorld();
+  const send = (frame: Uint8Array): string => fromHost(lab, 'nv4', A.vsid, frame);
   t.equal(send(neighborSolicit(A.mac, A.ca6, A.gateway6, undefined, 254)), 'nd_malformed', 'a router has touched it');
   t.equal(send(neighborSolicit(A.mac, A.ca6, 'ff02::1')), 'nd_malformed', 'a group as target');
   t.equal(send(neighborSolicit(A.mac, '::', A.gateway6, { mac: GATEWAY_MAC, address: A.gateway6 })), 'nd_malformed', 'detection of a duplicate by unicast');
@@ -126,8 +126,8 @@ t.test('RFC 4861 §7.1: solicitations that a node must discard get no answer', a
 });
 
 t.test('broadcast and multicast are not carried: DHCP, mDNS, MLD, a group MAC around a unicast address', async t => {
-  const lab = new World();
-  const send = (dst: string, packet: Uint8Array): string => lab.fromHost('nv4', A.vsid, ethernet(dst, A.mac, packet));
+  const lab = makeWorld();
+  const send = (dst: string, packet: Uint8Array): string => fromHost(lab, 'nv4', A.vsid, ethernet(dst, A.mac, packet));
   t.equal(send(BROADCAST, udp('0.0.0.0', 68, '255.255.255.255', 67, new Uint8Array(240))), 'frame_multicast');
   t.equal(send('01:00:5e:00:00:fb', udp(A.ca, 5353, '224.0.0.251', 5353)), 'frame_multicast');
   t.equal(send(BROADCAST, udp(A.ca, 1, B.ca, 2)), 'frame_multicast');
@@ -140,20 +140,20 @@ t.test('broadcast and multicast are not carried: DHCP, mDNS, MLD, a group MAC ar
 });
 
 t.test('RFC 919 §7, RFC 2644: a subnet’s broadcast address is not delivered to, from inside or outside, and never answered', async t => {
-  const lab = new World((_config, red) => { red.records.push({ type: 'wildcard', mac: '00:15:5d:00:00:99', host: 'vx4', vsid: 5002 }); });
-  t.equal(lab.fromVm(A, udp(A.ca, 1, '10.0.0.255', 2)), 'frame_multicast');
-  t.equal(lab.fromVm(A, udp(A.ca, 1, '10.0.1.255', 2)), 'frame_multicast', 'a wildcard record does not hold it');
-  t.equal(lab.fromUplink('core', udp('172.16.0.9', 1, '10.0.1.255', 2), RED_KEY), 'frame_multicast');
+  const lab = makeWorld((_config, red) => { red.records.push({ type: 'wildcard', mac: '00:15:5d:00:00:99', host: 'vx4', vsid: 5002 }); });
+  t.equal(fromVm(lab, A, udp(A.ca, 1, '10.0.0.255', 2)), 'frame_multicast');
+  t.equal(fromVm(lab, A, udp(A.ca, 1, '10.0.1.255', 2)), 'frame_multicast', 'a wildcard record does not hold it');
+  t.equal(fromUplink(lab, 'core', udp('172.16.0.9', 1, '10.0.1.255', 2), RED_KEY), 'frame_multicast');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { frame_multicast: 3 } });
 });
 
 t.test('design §4: ping of the gateway, in every family, from every kind of host, in its own subnet and the next', async t => {
   for (const host of HOST_NAMES) {
-    const lab = new World();
+    const lab = makeWorld();
     const a = vm(host);
     for (const [from, to] of [[a.ca, a.gateway], [a.ca, '10.0.1.1'], [a.ca6, a.gateway6], [a.ca6, '2001:db8:b::1']]) {
-      t.equal(lab.fromVm(a, echo(from, to, 7, 'ping', { ttl: 1 })), 'consumed');
+      t.equal(fromVm(lab, a, echo(from, to, 7, 'ping', { ttl: 1 })), 'consumed');
       expectSent(t, lab, [atHost(host, a.vsid, ethernet(a.mac, GATEWAY_MAC, echoReply(to, from, 7, 'ping')))], `${host} to ${to}`);
     }
     expectLedger(t, lab, { red: { consumed: 4, originated: 4 } });
@@ -161,57 +161,57 @@ t.test('design §4: ping of the gateway, in every family, from every kind of hos
 });
 
 t.test('ping of the gateway from the physical network and from a site', async t => {
-  const lab = new World();
-  t.equal(lab.fromUplink('core', echo('172.16.0.9', A.gateway, 7), RED_KEY), 'consumed');
+  const lab = makeWorld();
+  t.equal(fromUplink(lab, 'core', echo('172.16.0.9', A.gateway, 7), RED_KEY), 'consumed');
   expectSent(t, lab, [atPeer('core', echoReply(A.gateway, '172.16.0.9', 7), RED_KEY)]);
-  t.equal(lab.fromSite(9001, echo('2001:db8:50::9', A.gateway6, 7)), 'consumed');
+  t.equal(fromSite(lab, 9001, echo('2001:db8:50::9', A.gateway6, 7)), 'consumed');
   expectSent(t, lab, [atPeer('hq', echoReply(A.gateway6, '2001:db8:50::9', 7), 9001)]);
-  t.equal(lab.fromSite(9002, echo('192.168.60.9', '10.0.1.1', 7)), 'consumed');
+  t.equal(fromSite(lab, 9002, echo('192.168.60.9', '10.0.1.1', 7)), 'consumed');
   expectSent(t, lab, [atPeer('lab', echoReply('10.0.1.1', '192.168.60.9', 7), 9002)]);
   expectLedger(t, lab, { red: { consumed: 3, originated: 3 } });
 });
 
 t.test('RFC 1122 §3.2.2.6: echo comes back with its options, in fragments if it came in fragments, whole if it was whole', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const timestamps = bytes('4408 0500 00000000');
-  t.equal(lab.fromVm(A, withOptions(echo(A.ca, A.gateway, 7), timestamps)), 'consumed');
+  t.equal(fromVm(lab, A, withOptions(echo(A.ca, A.gateway, 7), timestamps)), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, withOptions(echoReply(A.gateway, A.ca, 7), timestamps)))]);
 
   const long = 'abcdefgh'.repeat(300);
-  for (const piece of cut4(echo(A.ca, A.gateway, 7, long), 1400)) t.equal(lab.fromVm(A, piece), 'consumed');
+  for (const piece of cut4(echo(A.ca, A.gateway, 7, long), 1400)) t.equal(fromVm(lab, A, piece), 'consumed');
   const pieces = lab.take();
   t.same(reassemble4(pieces.map(sent => sent.bytes.slice(22)))?.subarray(20), echoReply(A.gateway, A.ca, 7, long).subarray(20));
 
-  for (const piece of cut6(echo(A.ca6, A.gateway6, 7, long), 1400)) t.equal(lab.fromVm(A, piece), 'consumed');
+  for (const piece of cut6(echo(A.ca6, A.gateway6, 7, long), 1400)) t.equal(fromVm(lab, A, piece), 'consumed');
   expectSent(t, lab, cut6(echoReply(A.gateway6, A.ca6, 7, long), 1400).map(piece => atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, piece))));
   expectLedger(t, lab, { red: { consumed: 5, originated: 5 } });
 });
 
 t.test('an echo with a damaged checksum is not vouched for; all-zero echoes get a checksum that says so', async t => {
-  const lab = new World();
-  t.equal(lab.fromVm(A, patched(echo(A.ca, A.gateway, 7), 22, 0x1234)), 'icmp_checksum');
-  t.equal(lab.fromVm(A, patched(echo(A.ca6, A.gateway6, 7), 42, 0x1234)), 'icmpv6_checksum');
+  const lab = makeWorld();
+  t.equal(fromVm(lab, A, patched(echo(A.ca, A.gateway, 7), 22, 0x1234)), 'icmp_checksum');
+  t.equal(fromVm(lab, A, patched(echo(A.ca6, A.gateway6, 7), 42, 0x1234)), 'icmpv6_checksum');
   expectSent(t, lab, []);
-  t.equal(lab.fromVm(A, icmp(A.ca, A.gateway, 8, 0, 0, new Uint8Array(8))), 'consumed');
+  t.equal(fromVm(lab, A, icmp(A.ca, A.gateway, 8, 0, 0, new Uint8Array(8))), 'consumed');
   expectSent(t, lab, [atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, icmp(A.gateway, A.ca, 0, 0, 0, new Uint8Array(8))))]);
   expectLedger(t, lab, { red: { icmp_checksum: 1, icmpv6_checksum: 1, consumed: 1, originated: 1 } });
 });
 
 t.test('RFC 1122 §3.2.2.1: the gateway serves nothing else: port, protocol and next header unreachable; what is said to it ends there', async t => {
-  const lab = new World();
+  const lab = makeWorld();
   const back = (packet: Uint8Array) => atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, packet));
   const ssh = tcp(A.ca, 5000, A.gateway, 22, 2), dns = udp(A.ca6, 5000, A.gateway6, 53);
-  t.equal(lab.fromVm(A, ssh), 'gateway_no_service');
-  t.equal(lab.fromVm(A, dns), 'gateway_no_service');
+  t.equal(fromVm(lab, A, ssh), 'gateway_no_service');
+  t.equal(fromVm(lab, A, dns), 'gateway_no_service');
   expectSent(t, lab, [back(icmp(A.gateway, A.ca, 3, 3, 0, ssh)), back(icmp(A.gateway6, A.ca6, 1, 4, 0, dns))]);
   const four = ip(A.ca, A.gateway, 47, new Uint8Array(8)), six = ip(A.ca6, A.gateway6, 47, new Uint8Array(8));
-  t.equal(lab.fromVm(A, four), 'gateway_no_service');
-  t.equal(lab.fromVm(A, six), 'gateway_no_service');
+  t.equal(fromVm(lab, A, four), 'gateway_no_service');
+  t.equal(fromVm(lab, A, six), 'gateway_no_service');
   expectSent(t, lab, [back(icmp(A.gateway, A.ca, 3, 2, 0, four)), back(icmp(A.gateway6, A.ca6, 4, 1, 6, six))], 'RFC 4443 §3.4: the pointer is at the next header');
-  t.equal(lab.fromVm(A, echoReply(A.ca, A.gateway, 7)), 'consumed');
-  t.equal(lab.fromVm(A, icmp(A.ca6, A.gateway6, 1, 0, 0, dns)), 'consumed', 'an error');
+  t.equal(fromVm(lab, A, echoReply(A.ca, A.gateway, 7)), 'consumed');
+  t.equal(fromVm(lab, A, icmp(A.ca6, A.gateway6, 1, 0, 0, dns)), 'consumed', 'an error');
   expectSent(t, lab, []);
-  t.equal(lab.fromVm(A, tcp(A.ca, 5000, FAR, 22, 2)), 'forwarded', 'elsewhere than the gateway');
+  t.equal(fromVm(lab, A, tcp(A.ca, 5000, FAR, 22, 2)), 'forwarded', 'elsewhere than the gateway');
   lab.take();
   expectLedger(t, lab, { red: { gateway_no_service: 4, originated: 4, consumed: 2, forwarded: 1 } });
 });

@@ -2,27 +2,30 @@
 import t from 'tap';
 import { expectLedger, expectSent } from '../../support/expect.js';
 import { echo, tcp, udp } from '../../support/frames.js';
-import { BLUE_NAT_KEY, BLUE_POOL, FAR, NAT_PORT, RED_POOL, World, atPeer, atVm, makeConfig, vm } from '../../support/world.js';
+import type { Lab } from '../../support/lab.js';
+import {
+  BLUE_NAT_KEY, BLUE_POOL, FAR, NAT_PORT, RED_POOL, atPeer, atVm, fromSite, fromUplink, fromVm, makeConfig, makeWorld, vm,
+} from '../../support/world.js';
 
 const A = vm('nv4'), BLUE = vm('nv4', 'web', 'blue');
 const SYN = 2;
 
 /** A world with a UDP flow of red's and one of blue's, both on NAT_PORT. */
-function withFlows(): World {
-  const lab = new World();
-  lab.fromVm(A, udp(A.ca, 5000, FAR, 53));
-  lab.fromVm(BLUE, udp(BLUE.ca, 5000, FAR, 53));
+function withFlows(): Lab {
+  const lab = makeWorld();
+  fromVm(lab, A, udp(A.ca, 5000, FAR, 53));
+  fromVm(lab, BLUE, udp(BLUE.ca, 5000, FAR, 53));
   lab.take();
   return lab;
 }
-const answerToRed = (lab: World): string => lab.fromUplink('inet', udp(FAR, 53, RED_POOL, NAT_PORT));
-const answerToBlue = (lab: World): string => lab.fromUplink('inet', udp(FAR, 53, BLUE_POOL, NAT_PORT), BLUE_NAT_KEY);
+const answerToRed = (lab: Lab): string => fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT));
+const answerToBlue = (lab: Lab): string => fromUplink(lab, 'inet', udp(FAR, 53, BLUE_POOL, NAT_PORT), BLUE_NAT_KEY);
 
 t.test('design §7: the same config again revokes nothing; sessions go on', async t => {
   const lab = withFlows();
   t.equal(lab.reload(makeConfig()), 0);
   t.equal(answerToRed(lab), 'forwarded');
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
   expectSent(t, lab, [atVm(A, udp(FAR, 53, A.ca, 5000, '', { ttl: 63 })), atPeer('inet', udp(RED_POOL, NAT_PORT, FAR, 53, '', { ttl: 63 }))]);
   expectLedger(t, lab, { red: { forwarded: 3 }, blue: { forwarded: 1 } });
 });
@@ -34,7 +37,7 @@ t.test('design §7: an address that left the pool takes exactly its sessions alo
   t.equal(answerToRed(lab), 'pool_unknown', 'nobody’s address now');
   t.equal(answerToBlue(lab), 'forwarded');
   lab.take();
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
   expectSent(t, lab, [atPeer('inet', udp('203.0.113.11', NAT_PORT, FAR, 53, '', { ttl: 63 }))]);
   expectLedger(t, lab, { red: { forwarded: 2 }, blue: { forwarded: 2 }, '-': { pool_unknown: 1 } });
 });
@@ -43,7 +46,7 @@ t.test('a pool that grew, or was written in another order, keeps its sessions', 
   const lab = withFlows();
   t.equal(lab.reload(makeConfig((_config, red) => { if (red.nat) red.nat.pool = ['203.0.113.64/28', RED_POOL]; })), 0);
   t.equal(answerToRed(lab), 'forwarded');
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
   t.same(lab.take()[1], atPeer('inet', udp(RED_POOL, NAT_PORT, FAR, 53, '', { ttl: 63 })), 'the old binding, not the address it would be paired with now');
   t.same(lab.imbalances(), []);
 });
@@ -54,28 +57,28 @@ t.test('pools that change hands: no session passes from one tenant to the other'
     if (red.nat) Object.assign(red.nat, { pool: [BLUE_POOL], mappings: [] });
     if (blue.nat) Object.assign(blue.nat, { pool: [RED_POOL] });
   })), 2);
-  t.equal(lab.fromUplink('inet', udp(FAR, 53, BLUE_POOL, NAT_PORT)), 'nat_no_binding');
-  t.equal(lab.fromUplink('inet', udp(FAR, 53, RED_POOL, NAT_PORT), BLUE_NAT_KEY), 'nat_no_binding');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, BLUE_POOL, NAT_PORT)), 'nat_no_binding');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT), BLUE_NAT_KEY), 'nat_no_binding');
   expectSent(t, lab, []);
   expectLedger(t, lab, { red: { forwarded: 1, nat_no_binding: 1 }, blue: { forwarded: 1, nat_no_binding: 1 } });
 });
 
 t.test('static mappings: one taken out or led elsewhere ends its sessions, one that takes over a port in use ends that binding', async t => {
-  const open = (): World => {
-    const lab = new World();
-    t.equal(lab.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'forwarded');
-    lab.fromVm(A, udp(A.ca, 5000, FAR, 53));
+  const open = (): Lab => {
+    const lab = makeWorld();
+    t.equal(fromUplink(lab, 'inet', tcp(FAR, 9, RED_POOL, 80, SYN)), 'forwarded');
+    fromVm(lab, A, udp(A.ca, 5000, FAR, 53));
     lab.take();
     return lab;
   };
   const gone = open();
   t.equal(gone.reload(makeConfig((_config, red) => { if (red.nat) red.nat.mappings = []; })), 1);
-  t.equal(gone.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, 16)), 'nat_no_binding');
+  t.equal(fromUplink(gone, 'inet', tcp(FAR, 9, RED_POOL, 80, 16)), 'nat_no_binding');
   t.equal(answerToRed(gone), 'forwarded');
 
   const moved = open();
   t.equal(moved.reload(makeConfig((_config, red) => { if (red.nat) red.nat.mappings[0]['internal'] = '10.0.0.12:8080'; })), 1);
-  t.equal(moved.fromUplink('inet', tcp(FAR, 9, RED_POOL, 80, 16)), 'nat_tcp_not_syn');
+  t.equal(fromUplink(moved, 'inet', tcp(FAR, 9, RED_POOL, 80, 16)), 'nat_tcp_not_syn');
 
   const taken = open();
   t.equal(taken.reload(makeConfig((_config, red) => { red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:${NAT_PORT}`, internal: '10.0.0.12:7' }); })), 1);
@@ -88,9 +91,9 @@ t.test('a tenant taken out loses its sessions, its hosts’ right to speak, and 
   const lab = withFlows();
   t.equal(lab.reload(makeConfig(config => { config.tenants.splice(0, 1); })), 1);
   t.equal(lab.gateway.context.nat.sessionsOf(1), 0);
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'vsid_unknown');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'vsid_unknown');
   t.equal(answerToRed(lab), 'pool_unknown');
-  t.equal(lab.fromSite(9001, echo('192.168.50.9', A.gateway, 1)), 'pa_unknown');
+  t.equal(fromSite(lab, 9001, echo('192.168.50.9', A.gateway, 1)), 'pa_unknown');
   t.equal(answerToBlue(lab), 'forwarded');
   lab.take();
   expectLedger(t, lab, { red: { forwarded: 1 }, blue: { forwarded: 2 }, '-': { vsid_unknown: 1, pool_unknown: 1, pa_unknown: 1 } });
@@ -107,7 +110,7 @@ t.test('numbers are the routing domain’s for good: order in the file and names
   expectLedger(t, lab, { crimson: { forwarded: 3 }, blue: { forwarded: 2 } });
   lab.reload(makeConfig(config => { config.tenants.splice(0, 1); }));
   lab.reload(makeConfig());
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
   lab.take();
   expectLedger(t, lab, { red: { forwarded: 4 }, blue: { forwarded: 2 } });
 });
@@ -119,8 +122,8 @@ t.test('routes, records, ACLs and uplinks count from the next packet on', async 
     red.routes.push({ prefix: '198.51.100.128/25', via: 'drop' });
     config.uplinks[0]['pa'] = '192.0.2.99';
   })), 0);
-  t.equal(lab.fromVm(A, tcp(A.ca, 1, FAR, 80, SYN)), 'acl_denied');
-  t.equal(lab.fromVm(A, udp(A.ca, 1, '198.51.100.200', 80)), 'route_drop');
+  t.equal(fromVm(lab, A, tcp(A.ca, 1, FAR, 80, SYN)), 'acl_denied');
+  t.equal(fromVm(lab, A, udp(A.ca, 1, '198.51.100.200', 80)), 'route_drop');
   t.equal(answerToRed(lab), 'pa_unknown', 'the uplink has moved');
   expectLedger(t, lab, { red: { forwarded: 1, acl_denied: 1, route_drop: 1 }, blue: { forwarded: 1 }, '-': { pa_unknown: 1 } });
 });
@@ -128,7 +131,7 @@ t.test('routes, records, ACLs and uplinks count from the next packet on', async 
 t.test('a tenant whose NAT went keeps nothing', async t => {
   const lab = withFlows();
   t.equal(lab.reload(makeConfig((_config, red) => { red.nat = null; red.routes = red.routes.filter(route => route['via'] !== 'nat'); })), 1);
-  t.equal(lab.fromVm(A, udp(A.ca, 5000, FAR, 53)), 'no_route');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'no_route');
   t.equal(lab.take().length, 1);
   expectLedger(t, lab, { red: { forwarded: 1, no_route: 1, originated: 1 }, blue: { forwarded: 1 } });
 });
