@@ -5,7 +5,7 @@
 import { formatAddress } from '../../config/index.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import type { NatState } from '../../pipeline/tables/nat-state.js';
-import { TCP_STATE_NAMES } from '../../pipeline/tcp-state.js';
+import { TCP_STATE_NAMES } from '../../pipeline/nat/tcp-state.js';
 
 /** An address and a port, or for ICMP the query's id. */
 export interface End { readonly address: string; readonly port: number }

@@ -1,7 +1,7 @@
 /** What a trace found: structured for programs, the same in words for people. */
 import type { UnderlayRoute } from '../../codecs/underlay.js';
-import type { TraceStep } from '../../pipeline/trace-steps.js';
-import { endpointText } from '../../pipeline/words.js';
+import type { TraceStep } from '../../pipeline/explain/trace-steps.js';
+import { endpointText } from '../../pipeline/explain/words.js';
 
 export interface TracedDatagram {
   /** PA and port, ours and theirs; the port of ours as a replay writes it, by the same hash that picks the daemon's socket. */

@@ -3,13 +3,13 @@ import type { CaptureRecord } from '../../codecs/capture.js';
 import type { UnderlayView } from '../../codecs/underlay.js';
 import type { Config, Words } from '../../config/types.js';
 import { Fate, type Context, type Stage } from '../../pipeline/context.js';
-import { datagramWords } from '../../pipeline/datagram-words.js';
-import { describe, ownerText, verdictText } from '../../pipeline/explain.js';
+import { datagramWords } from '../../pipeline/explain/datagram-words.js';
+import { describe, ownerText, verdictText } from '../../pipeline/explain/describe.js';
 import type { Packet } from '../../pipeline/packet.js';
 import { Encap, PeerKind } from '../../pipeline/policy.js';
 import { REASON_NAMES, reasonRow } from '../../pipeline/reasons.js';
-import { tellStep, type TraceStep } from '../../pipeline/trace-steps.js';
-import { endpointText, lineText, paText, peerText, tenantText } from '../../pipeline/words.js';
+import { tellStep, type TraceStep } from '../../pipeline/explain/trace-steps.js';
+import { endpointText, lineText, paText, peerText, tenantText } from '../../pipeline/explain/words.js';
 import { Offline, type Departure } from './offline.js';
 import { datagramOf, type Trace } from './trace-report.js';
 

@@ -10,11 +10,11 @@ import { IcmpType } from '../../codecs/icmp.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { tcpFlags } from '../../codecs/tcp.js';
 import { Fate, seconds, type Context } from '../context.js';
-import { allocatePort } from '../nat-ports.js';
-import { icmpErrorIn, icmpErrorOut } from '../nat-icmp.js';
+import { allocatePort } from '../nat/ports.js';
+import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
-import { TcpState, isOpening, tcpLifetime, tcpNext } from '../tcp-state.js';
+import { TcpState, isOpening, tcpLifetime, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
 
 const ICMP_NO_PORT = 0;

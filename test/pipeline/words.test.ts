@@ -1,5 +1,5 @@
 import t from 'tap';
-import { addressText, endpointText, icmpText, icmpv6Text, ipv4Text, macText, prefixText, protocolText } from '../../pipeline/words.js';
+import { addressText, endpointText, icmpText, icmpv6Text, ipv4Text, macText, prefixText, protocolText } from '../../pipeline/explain/words.js';
 import { words } from '../support/frames.js';
 
 const addresses = [

@@ -1,10 +1,10 @@
 /** Numbers of the pipeline as people write them: addresses, flows, and the names of what the policy numbers. */
-import { IcmpType } from '../codecs/icmp.js';
-import { Icmpv6Type } from '../codecs/icmpv6.js';
-import { IpProtocol } from '../codecs/ip-protocol.js';
-import { Fragment, type Packet } from './packet.js';
-import { NONE, PeerKind, RecordKind, Via, type Policy } from './policy.js';
-import { maskWord } from './tables/lpm.js';
+import { IcmpType } from '../../codecs/icmp.js';
+import { Icmpv6Type } from '../../codecs/icmpv6.js';
+import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { Fragment, type Packet } from '../packet.js';
+import { NONE, PeerKind, RecordKind, Via, type Policy } from '../policy.js';
+import { maskWord } from '../tables/lpm.js';
 
 const V4_MAPPED = 0xffff;
 /** Bits of the v4-mapped form before the IPv4 address. */

@@ -2,14 +2,14 @@
  * ICMP errors through the NAT (RFC 5508 §4.2): the packet quoted inside tells the session, and is translated back to
  * what its sender knows. An error opens nothing, refreshes nothing and ends nothing (REQ-6, RFC 4787 REQ-12).
  */
-import { u16 } from '../codecs/bytes.js';
-import { ICMP_LEN, IcmpType, checkIcmp, icmpId, icmpQuoteEnd, icmpType } from '../codecs/icmp.js';
-import { IpProtocol } from '../codecs/ip-protocol.js';
-import { checkQuotedIpv4, ipv4ChecksumOk, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4Protocol, ipv4Src } from '../codecs/ipv4.js';
-import { Fate, seconds, type Context } from './context.js';
-import { Fragment, Rewrite, type Packet } from './packet.js';
-import { Reason } from './reasons.js';
-import { deliver } from './stages/route.js';
+import { u16 } from '../../codecs/bytes.js';
+import { ICMP_LEN, IcmpType, checkIcmp, icmpId, icmpQuoteEnd, icmpType } from '../../codecs/icmp.js';
+import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { checkQuotedIpv4, ipv4ChecksumOk, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4Protocol, ipv4Src } from '../../codecs/ipv4.js';
+import { Fate, seconds, type Context } from '../context.js';
+import { Fragment, Rewrite, type Packet } from '../packet.js';
+import { Reason } from '../reasons.js';
+import { deliver } from '../stages/route.js';
 
 /** Transport bytes that every error quotes: ports, and for ICMP the id (RFC 792). */
 const QUOTED_TRANSPORT = 8;

@@ -1,10 +1,10 @@
 /** What became of a packet, in one line: the comment beside it in a capture. */
-import { ipv4Ttl } from '../codecs/ipv4.js';
-import { ipv6HopLimit } from '../codecs/ipv6.js';
-import { Fate, type Context } from './context.js';
-import { Fragment, Rewrite, type Packet } from './packet.js';
-import { PeerKind } from './policy.js';
-import { REASON_NAMES, reasonRow } from './reasons.js';
+import { ipv4Ttl } from '../../codecs/ipv4.js';
+import { ipv6HopLimit } from '../../codecs/ipv6.js';
+import { Fate, type Context } from '../context.js';
+import { Fragment, Rewrite, type Packet } from '../packet.js';
+import { PeerKind } from '../policy.js';
+import { REASON_NAMES, reasonRow } from '../reasons.js';
 import { endpointText, flowText, ipv4Text, lineText, peerText, subnetText, tenantText } from './words.js';
 
 /** Whose packet and what became of it: `tenant red: forwarded to uplink inet; source 10.0.0.5:51000 -> 203.0.113.10:4711`. */

@@ -3,33 +3,33 @@
  *
  * Stages are told apart by identity and not by `Function.name`, which bundlers change.
  */
-import { IpProtocol } from '../codecs/ip-protocol.js';
-import { ipv4TotalLen, ipv4Ttl } from '../codecs/ipv4.js';
-import { IPV6_LEN, ipv6HopLimit, ipv6PayloadLen } from '../codecs/ipv6.js';
-import { findMss } from '../codecs/tcp.js';
-import { macHigh, macLow } from '../codecs/bytes.js';
-import { ETHERNET_DST, ETHERNET_SRC } from '../codecs/ethernet.js';
-import { Fate, type Context, type Stage } from './context.js';
-import { rewriteTexts } from './explain.js';
-import { Fragment, Rewrite, type Packet } from './packet.js';
-import { Encap, PeerKind, RecordKind } from './policy.js';
-import { Reason } from './reasons.js';
-import { aclIn, aclOut } from './stages/acl.js';
-import { admit } from './stages/admit.js';
-import { claimSite, claimUplink } from './stages/claim.js';
-import { decapGre, decapOverlay } from './stages/decap.js';
-import { encapBridged, encapFrame, encapGre } from './stages/encap.js';
-import { fit } from './stages/fit.js';
-import { fragments } from './stages/fragments.js';
-import { frame } from './stages/frame.js';
-import { guard } from './stages/guard.js';
-import { inner } from './stages/inner.js';
-import { local } from './stages/local.js';
-import { natIn, natOut, natTrack } from './stages/nat.js';
-import { arp, neighbor } from './stages/neighbor.js';
-import { rewrite } from './stages/rewrite.js';
-import { route, routeInside } from './stages/route.js';
-import { ttl } from './stages/ttl.js';
+import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { ipv4TotalLen, ipv4Ttl } from '../../codecs/ipv4.js';
+import { IPV6_LEN, ipv6HopLimit, ipv6PayloadLen } from '../../codecs/ipv6.js';
+import { findMss } from '../../codecs/tcp.js';
+import { macHigh, macLow } from '../../codecs/bytes.js';
+import { ETHERNET_DST, ETHERNET_SRC } from '../../codecs/ethernet.js';
+import { Fate, type Context, type Stage } from '../context.js';
+import { rewriteTexts } from './describe.js';
+import { Fragment, Rewrite, type Packet } from '../packet.js';
+import { Encap, PeerKind, RecordKind } from '../policy.js';
+import { Reason } from '../reasons.js';
+import { aclIn, aclOut } from '../stages/acl.js';
+import { admit } from '../stages/admit.js';
+import { claimSite, claimUplink } from '../stages/claim.js';
+import { decapGre, decapOverlay } from '../stages/decap.js';
+import { encapBridged, encapFrame, encapGre } from '../stages/encap.js';
+import { fit } from '../stages/fit.js';
+import { fragments } from '../stages/fragments.js';
+import { frame } from '../stages/frame.js';
+import { guard } from '../stages/guard.js';
+import { inner } from '../stages/inner.js';
+import { local } from '../stages/local.js';
+import { natIn, natOut, natTrack } from '../stages/nat.js';
+import { arp, neighbor } from '../stages/neighbor.js';
+import { rewrite } from '../stages/rewrite.js';
+import { route, routeInside } from '../stages/route.js';
+import { ttl } from '../stages/ttl.js';
 import { addressText, endpointText, flowText, ipv4Text, lineText, macText, peerText, recordText, routeText, ruleText, subnetText, tenantText } from './words.js';
 
 /** One stage of a trace. `config` is the file:line that decided, '' where none did. */

@@ -1,7 +1,7 @@
 /** Which outside address and port an inside one gets. */
-import type { Context } from './context.js';
-import type { Packet } from './packet.js';
-import { hashWords } from './tables/word-map.js';
+import type { Context } from '../context.js';
+import type { Packet } from '../packet.js';
+import { hashWords } from '../tables/word-map.js';
 
 const FIRST_PORT = 1024;
 const PORTS = 65536 - FIRST_PORT;

@@ -1,18 +1,18 @@
 /** A datagram that leaves, layer by layer in words: what a trace ends with, and what a capture says of our own packets. */
-import { ARP_REPLY, arpOp, arpSenderIp, arpSenderMacHigh, arpSenderMacLow, arpTargetIp, checkArp } from '../codecs/arp.js';
-import { macHigh, macLow, u16, u32 } from '../codecs/bytes.js';
-import { ETHERNET_DST, ETHERNET_LEN, ETHERNET_SRC, EtherType, checkEthernet, etherType } from '../codecs/ethernet.js';
-import { GreView, parseGre } from '../codecs/gre.js';
-import { ICMP_LEN, IcmpType, checkIcmpLen, icmpCode, icmpId, icmpSeq, icmpType, isIcmpError } from '../codecs/icmp.js';
-import { Icmpv6Type, checkIcmpv6Len, icmpv6Id, icmpv6Seq, icmpv6Type, isIcmpv6Error, ND_TARGET } from '../codecs/icmpv6.js';
-import { IpProtocol } from '../codecs/ip-protocol.js';
+import { ARP_REPLY, arpOp, arpSenderIp, arpSenderMacHigh, arpSenderMacLow, arpTargetIp, checkArp } from '../../codecs/arp.js';
+import { macHigh, macLow, u16, u32 } from '../../codecs/bytes.js';
+import { ETHERNET_DST, ETHERNET_LEN, ETHERNET_SRC, EtherType, checkEthernet, etherType } from '../../codecs/ethernet.js';
+import { GreView, parseGre } from '../../codecs/gre.js';
+import { ICMP_LEN, IcmpType, checkIcmpLen, icmpCode, icmpId, icmpSeq, icmpType, isIcmpError } from '../../codecs/icmp.js';
+import { Icmpv6Type, checkIcmpv6Len, icmpv6Id, icmpv6Seq, icmpv6Type, isIcmpv6Error, ND_TARGET } from '../../codecs/icmpv6.js';
+import { IpProtocol } from '../../codecs/ip-protocol.js';
 import {
   checkQuotedIpv4, ipv4DontFragment, ipv4Dst, ipv4FragmentOffset, ipv4HeaderLen, ipv4MoreFragments, ipv4Protocol, ipv4Src, ipv4TotalLen, ipv4Ttl,
-} from '../codecs/ipv4.js';
-import { IPV6_DST, IPV6_LEN, IPV6_SRC, Ipv6View, ipv6HopLimit, ipv6PayloadLen, parseQuotedIpv6 } from '../codecs/ipv6.js';
-import { checkNvgre, NVGRE_LEN, nvgreFlowId, nvgreVsid } from '../codecs/nvgre.js';
-import { TcpFlag, checkTcp, findMss, tcpFlags } from '../codecs/tcp.js';
-import { VXLAN_LEN, checkVxlan, vxlanVni } from '../codecs/vxlan.js';
+} from '../../codecs/ipv4.js';
+import { IPV6_DST, IPV6_LEN, IPV6_SRC, Ipv6View, ipv6HopLimit, ipv6PayloadLen, parseQuotedIpv6 } from '../../codecs/ipv6.js';
+import { checkNvgre, NVGRE_LEN, nvgreFlowId, nvgreVsid } from '../../codecs/nvgre.js';
+import { TcpFlag, checkTcp, findMss, tcpFlags } from '../../codecs/tcp.js';
+import { VXLAN_LEN, checkVxlan, vxlanVni } from '../../codecs/vxlan.js';
 import { addressText, icmpText, icmpv6Text, ipv4Text, macText, protocolText } from './words.js';
 
 /** One line a layer, outermost first; `headline` names the innermost message: `ICMP time exceeded`. */

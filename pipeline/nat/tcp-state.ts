@@ -2,8 +2,8 @@
  * The TCP state a NAT keeps: RFC 6146 §3.5.2.2, as RFC 7857 §2 takes it over. `in` is the tenant's side.
  * CLOSED is a session that does not exist.
  */
-import { TcpFlag } from '../codecs/tcp.js';
-import type { Timers } from './policy-rows.js';
+import { TcpFlag } from '../../codecs/tcp.js';
+import type { Timers } from '../policy-rows.js';
 
 export const TcpState = { inInit: 1, outInit: 2, established: 3, inFin: 4, outFin: 5, bothFin: 6, trans: 7 } as const;
 export const TCP_STATE_NAMES: readonly string[] = ['-', 'in-init', 'out-init', 'established', 'in-fin', 'out-fin', 'both-fin', 'trans'];
