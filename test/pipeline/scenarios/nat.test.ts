@@ -40,7 +40,11 @@ t.test('design §4: a TCP connection and an ICMP echo, out and back', async t =>
   expectSent(t, lab, [atPeer('inet', echo(RED_POOL, FAR, NAT_PORT, 'abcdefgh', { ttl: 63 }))]);
   t.equal(fromUplink(lab, 'inet', echoReply(FAR, RED_POOL, NAT_PORT)), 'forwarded');
   expectSent(t, lab, [atVm(A, echoReply(FAR, A.ca, 0, 'abcdefgh', { ttl: 63 }))]);
-  expectLedger(t, lab, { red: { forwarded: 5 } });
+  t.equal(fromVm(lab, A, icmp(A.ca, FAR, 13, 0, 77 << 16, new Uint8Array(12))), 'forwarded', 'a timestamp query has an id as well');
+  expectSent(t, lab, [atPeer('inet', icmp(RED_POOL, FAR, 13, 0, (NAT_PORT + 1) << 16, new Uint8Array(12), { ttl: 63 }))]);
+  t.equal(fromUplink(lab, 'inet', icmp(FAR, RED_POOL, 14, 0, (NAT_PORT + 1) << 16, new Uint8Array(12))), 'forwarded');
+  expectSent(t, lab, [atVm(A, icmp(FAR, A.ca, 14, 0, 77 << 16, new Uint8Array(12), { ttl: 63 }))]);
+  expectLedger(t, lab, { red: { forwarded: 7 } });
 });
 
 t.test('two tenants with the same inside address and port have bindings of their own; blue’s uplink wants its key', async t => {

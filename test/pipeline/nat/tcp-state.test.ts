@@ -1,7 +1,7 @@
 /** The table of RFC 6146 §3.5.2.2, row by row: state, segment, side, next state, seconds that are set (0: unchanged). */
 import t from 'tap';
-import { TcpFlag } from '../../codecs/tcp.js';
-import { TCP_STATE_NAMES, TcpState, isOpening, tcpLifetime, tcpNext } from '../../pipeline/nat/tcp-state.js';
+import { TcpFlag } from '../../../codecs/tcp.js';
+import { TCP_STATE_NAMES, TcpState, isOpening, tcpLifetime, tcpNext } from '../../../pipeline/nat/tcp-state.js';
 
 const { fin, syn, rst, ack, psh } = TcpFlag;
 const S = TcpState;
