@@ -5,6 +5,7 @@ import { checkGateway, checkMtus } from './check/gateway.js';
 import { checkNat } from './check/nat.js';
 import { checkOverlaps } from './check/overlaps.js';
 import { checkPeers } from './check/peers.js';
+import { checkPools } from './check/pools.js';
 import { checkRecords } from './check/records.js';
 import { checkRoutes } from './check/routes.js';
 import { checkSites } from './check/sites.js';
@@ -17,7 +18,7 @@ import type { Problem, ReadResult } from './types.js';
 import { makeView } from './view.js';
 
 const CHECKS = [
-  checkGateway, checkMtus, checkPeers, checkTenants, checkSubnets, checkRecords, checkRoutes, checkNat, checkSites, checkAcls, checkOverlaps,
+  checkGateway, checkMtus, checkPeers, checkTenants, checkSubnets, checkRecords, checkRoutes, checkNat, checkPools, checkSites, checkAcls, checkOverlaps,
 ] as const;
 
 /**

@@ -5,7 +5,7 @@ import type { Endpoint } from '../types.js';
 import { titled, type View } from '../view.js';
 import { reportTwins, unusable } from './common.js';
 
-interface Peer {
+export interface Peer {
   readonly kind: 'host' | 'uplink' | 'site';
   readonly title: string;
   readonly name: string | undefined;
@@ -45,7 +45,7 @@ export function checkPeers(view: View): void {
   checkReach(view, peers);
 }
 
-function peersOf({ draft, tenants }: View): Peer[] {
+export function peersOf({ draft, tenants }: View): Peer[] {
   const peers: Peer[] = [];
   for (const kind of ['host', 'uplink'] as const) {
     for (const d of draft[`${kind}s`] ?? []) {

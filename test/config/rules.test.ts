@@ -150,6 +150,11 @@ const NAT: readonly Case[] = [
   ['a pool of half the Internet', { 'tenants[1].nat.pool': ['128.0.0.0/1'] }, 'tenants[1].nat.pool[0]', /more than 65536 addresses/],
   ['a range that runs backwards', { 'tenants[1].nat.pool': ['203.0.113.20-203.0.113.15'] }, 'tenants[1].nat.pool[0]', /write 203\.0\.113\.15-203\.0\.113\.20/],
   ['a loopback pool', { 'tenants[1].nat.pool': ['127.0.0.9'] }, 'tenants[1].nat.pool[0]', /a loopback address cannot be translated to/],
+  ['a pool that holds a host’s PA', { 'tenants[1].nat.pool': ['203.0.113.20', '192.0.2.8/29'] }, 'tenants[1].nat.pool[1]', /holds 192\.0\.2\.11, the PA of host host-a, line 6 .*could send as that peer/],
+  ['a pool that is an uplink’s PA', { 'tenants[1].nat.pool': ['192.0.2.20'] }, 'tenants[1].nat.pool[0]', /holds 192\.0\.2\.20, the PA of uplink inet, line \d+/],
+  ['a range that ends at the PA of another tenant’s site, whatever its port', { 'tenants[1].nat.pool': ['198.51.100.29-198.51.100.31'] }, 'tenants[1].nat.pool[0]', /holds 198\.51\.100\.31, the PA of tenant red's site hq, line \d+/],
+  ['a pool that holds a listen address', { 'tenants[1].nat.pool': ['192.0.2.0/30'] }, 'tenants[1].nat.pool[0]', /holds 192\.0\.2\.1, in gateway\.listen, line 3 .*could send as the gateway/],
+  ['a pool that is an uplinkListen address', { 'gateway.uplinkListen': ['192.0.2.2', '192.0.2.3'], 'tenants[1].nat.pool': ['192.0.2.3'] }, 'tenants[1].nat.pool[0]', /holds 192\.0\.2\.3, in gateway\.uplinkListen, line \d+/],
   ['no pool', { 'tenants[1].nat.pool': [] }, 'tenants[1].nat.pool', /an empty list/],
   ['a mapping outside the pool', { 'tenants[0].nat.mappings[0].external': '203.0.113.99:80' }, 'tenants[0].nat.mappings[0].external', /not an address of the pool .*203\.0\.113\.10\/32, 203\.0\.113\.12\/30/],
   ['a mapping twice', { 'tenants[0].nat.mappings[1]': { proto: 'tcp', external: '203.0.113.10:80', internal: '10.0.0.6:80' } }, 'tenants[0].nat.mappings[1].external', /line \d+ maps this tcp port already/],
@@ -208,6 +213,11 @@ t.test('the base config has no problems', async t => { t.same(problemsOf(edited(
 
 t.test('a site may be wider than the tenant\'s own subnets and pool: the Internet by way of headquarters', async t => {
   t.same(problemsOf(edited({ 'tenants[0].sites[0].prefixes': ['0.0.0.0/0'] })), []);
+});
+
+t.test('a pool may lie between PAs of the same network, and beside a gateway that listens on all addresses', async t => {
+  t.same(problemsOf(edited({ 'tenants[1].nat.pool': ['192.0.2.2-192.0.2.10', '192.0.2.13-192.0.2.19', '198.51.100.32'] })), []);
+  t.same(problemsOf(edited({ 'gateway.listen': '0.0.0.0', 'tenants[1].nat.pool': ['192.0.2.1'] })), []);
 });
 
 const GROUPS = { gateway: GATEWAY, peers: PEERS, tenants: TENANTS, subnets: SUBNETS, records: RECORDS, routes: ROUTES, nat: NAT, sites: SITES, acls: ACLS, keys: KEYS };
