@@ -26,7 +26,9 @@ const mac = text('mac', 'a MAC address', '00:15:5d:00:00:05', { pattern: MAC.sou
 const guid = text('guid', 'a GUID, with or without braces', '6f1c2a70-51d5-4f0e-9a53-2b1d4c7e8f01', { pattern: GUID.source }, parseGuid);
 const via = text('via', 'a next hop', 'nat', { pattern: '^(nat|forward|drop|site:.+|ca:.+)$' }, parseVia);
 const poolEntry = text('poolEntry', 'an IPv4 address, prefix or range', '203.0.113.10', { pattern: `^${V4}(/[0-9]{1,2}| *- *${V4})?$` }, parsePoolEntry);
-const path = text<string>('path', 'a path', '/run/causeway/causeway.sock', { minLength: 1 }, given => given === '' ? new Refusal('an empty path', 'leave the key out, or write null') : given);
+/** What `sun_path` holds beside its closing zero on Linux. */
+const LONGEST_SOCKET_PATH = 107;
+const path = text<string>('path', 'a path', '/run/causeway/causeway.sock', { minLength: 1, maxLength: LONGEST_SOCKET_PATH }, parseSocketPath);
 const schemaUrl = text<string>('schemaUrl', 'the name of a JSON Schema', './schema.json', {}, given => given);
 
 /** A GRE key is 32 bits (RFC 2890 §2.1). */
@@ -54,11 +56,11 @@ const protocol: Kind<number | null> = {
 };
 
 const limits = section('limits', 'How much the gateway holds. All of it is allocated at start.', {
-  tenants: preset(whole('tenants', 1, 65536), 1024, 'Tenants that fit; a reload cannot go beyond it.'),
+  tenants: preset(whole('tenants', 1, 65536), 1024, 'Routing domains that fit, counted since the start: one that went keeps its number.'),
   sessions: preset(whole('sessions', 1, 16777216), 65536, 'Flows tracked at once, all tenants together.', 1000000),
   bindings: preset(whole('bindings', 1, 16777216), 65536, 'NAT bindings (inside address and port to outside address and port) at once.', 1000000),
-  fragments: preset(whole('datagrams', 1, 1048576), 1024, 'Fragmented datagrams whose ports are remembered at once.'),
-  heldFragments: preset(whole('fragments', 0, 65536), 256, 'Slots for fragments that came before their first one; 0 drops those.'),
+  fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
+  heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
 });
 
 const timers = section('timers', 'How long idle state lives. Lower values than the RFCs allow are taken, because labs need them.', {
@@ -125,7 +127,7 @@ const subnets = section('subnets', 'A virtual subnet: one VSID, one broadcast do
 const records = section('records', 'A lookup record: which MAC and which host stand behind a CA.', {
   type: preset(oneOf(['static', 'l2only', 'wildcard'], {
     dynamic: 'dynamic records are learned by the gateway, not written here; learning comes later', gatewaywildcard: 'HNV’s GatewayWildcard is called wildcard here',
-  }), 'static', 'static: this CA is there. l2only: a MAC whose CA is not known yet. wildcard: whatever no other record of the VSID matches.', 'wildcard'),
+  }), 'static', 'static: this CA is there. l2only: a MAC whose CA is not known yet. wildcard: whatever no other record of its subnet matches.', 'wildcard'),
   ca: optional(address, 'Customer address; static records need one, the others have none.', '10.0.0.5'),
   mac: required(mac, 'MAC of the VM’s adapter.', '00:15:5d:00:00:05'),
   host: required(name, 'The host the VM runs on.', 'host-a'),
@@ -196,6 +198,12 @@ export const CONFIG = section('config', 'A Causeway config: JSON with comments a
   uplinks: preset(sections(uplinks), [], 'Uplinks.'),
   tenants: preset(sections(tenants), [], 'Tenants.'),
 });
+
+function parseSocketPath(given: string): string | Refusal<string> {
+  if (given === '') return new Refusal('an empty path', 'leave the key out, or write null');
+  if (Buffer.byteLength(given) > LONGEST_SOCKET_PATH) return new Refusal('too long for a socket', `use a path of at most ${LONGEST_SOCKET_PATH} bytes`);
+  return given;
+}
 
 function oneOrMoreOrNone(): Kind<readonly (ReturnType<typeof address.read>)[]> {
   const some = oneOrMore(address);

@@ -18,6 +18,10 @@ export function checkNat(view: View): void {
         'use addresses that the uplink routes to this gateway');
     });
     checkMappings(view, tenant, nat);
+    const { routes } = tenant.draft;
+    if (nat.mappings !== undefined && nat.mappings.length > 0 && routes?.every(({ via }) => via !== undefined && via.kind !== 'nat')) {
+      reporter.report(nat.at, 'mappings', 'answers have no way back', 'add a route via nat: { "prefix": "0.0.0.0/0", "via": "nat" }');
+    }
   }
 }
 

@@ -16,6 +16,7 @@ export function violations(value: unknown, schema: Schema, root: Schema = schema
       case 'enum': return Array.isArray(rule) && rule.includes(value) ? [] : wrong(`not one of ${JSON.stringify(rule)}`);
       case 'anyOf': return Array.isArray(rule) && rule.some(one => violations(value, one as Schema, root, path).length === 0) ? [] : wrong('none of anyOf');
       case 'pattern': return typeof value !== 'string' || new RegExp(String(rule), 'u').test(value) ? [] : wrong(`does not match ${String(rule)}`);
+      case 'maxLength': return typeof value !== 'string' || value.length <= Number(rule) ? [] : wrong('too long');
       case 'minLength': return typeof value !== 'string' || value.length >= Number(rule) ? [] : wrong('too short');
       case 'minimum': return typeof value !== 'number' || value >= Number(rule) ? [] : wrong('too small');
       case 'maximum': return typeof value !== 'number' || value <= Number(rule) ? [] : wrong('too large');

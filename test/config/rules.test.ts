@@ -26,6 +26,7 @@ const GATEWAY: readonly Case[] = [
   ['metrics without a port', { 'gateway.metrics': '127.0.0.1' }, 'gateway.metrics', /an address without a port/],
   ['metrics on a multicast address', { 'gateway.metrics': '224.0.0.1:9464' }, 'gateway.metrics', /a multicast address/],
   ['a group MAC for the gateway', { 'gateway.mac': '01:00:5e:00:00:01' }, 'gateway.mac', /a group MAC/],
+  ['a socket path of 108 bytes, two of them one letter', { 'gateway.admin': { socket: `/run/${'x'.repeat(101)}é` } }, 'gateway.admin.socket', /too long for a socket .*at most 107 bytes/],
   ['a log level nobody knows', { 'gateway.logLevel': 'warning' }, 'gateway.logLevel', /did you mean "warn"\?/],
 ];
 
@@ -163,6 +164,7 @@ const NAT: readonly Case[] = [
   ['a mapping to port 0', { 'tenants[0].nat.mappings[0].internal': '10.0.0.5:0' }, 'tenants[0].nat.mappings[0].internal', /port 0/],
   ['a mapping without a port', { 'tenants[0].nat.mappings[0].external': '203.0.113.10' }, 'tenants[0].nat.mappings[0].external', /an address without a port/],
   ['a mapping to IPv6', { 'tenants[1].nat.mappings': [{ proto: 'udp', external: '203.0.113.20:53', internal: '[2001:db8:b::5]:53' }] }, 'tenants[1].nat.mappings[0].internal', /NAT is IPv4 only/],
+  ['mappings, but no route via nat', { 'tenants[0].routes[0].via': 'forward' }, 'tenants[0].nat.mappings', /answers have no way back .*add a route via nat/],
   ['a mapping of ICMP', { 'tenants[0].nat.mappings[0].proto': 'icmp' }, 'tenants[0].nat.mappings[0].proto', /not "tcp" or "udp"/],
   ['a key of 33 bits', { 'tenants[0].forward.key': 4294967296 }, 'tenants[0].forward.key', /out of range/],
 ];
@@ -213,6 +215,10 @@ t.test('the base config has no problems', async t => { t.same(problemsOf(edited(
 
 t.test('a site may be wider than the tenant\'s own subnets and pool: the Internet by way of headquarters', async t => {
   t.same(problemsOf(edited({ 'tenants[0].sites[0].prefixes': ['0.0.0.0/0'] })), []);
+});
+
+t.test('a socket path may have 107 bytes', async t => {
+  t.same(problemsOf(edited({ 'gateway.admin': { socket: `/run/${'x'.repeat(102)}` } })), []);
 });
 
 t.test('a pool may lie between PAs of the same network, and beside a gateway that listens on all addresses', async t => {
