@@ -4,7 +4,7 @@
  *   Ethernet (1)       | destination 6 | source 6 | EtherType 2 |, then up to four VLAN tags
  *   NULL (0)           | address family 4, in the order of the machine that wrote it |
  *   LOOP (108)         | address family 4 |
- *   RAW (101, 228, 229) nothing
+ *   RAW (12, 14, 101, 228, 229) nothing
  *   Linux SLL (113)    | packet type 2 | ARPHRD 2 | address length 2 | address 8 | EtherType 2 |
  *   Linux SLL2 (276)   | EtherType 2 | 0 2 | interface 4 | ARPHRD 2 | packet type 1 | address length 1 | address 8 |
  */
@@ -17,6 +17,8 @@ import { Fault } from './faults.js';
 export const LinkType = {
   null: 0, // BSD loopback
   ethernet: 1,
+  bsdRaw: 12, // DLT_RAW as most systems number it, and 14 as OpenBSD does: never link types, and in files all the same
+  openbsdRaw: 14,
   raw: 101,
   loop: 108, // OpenBSD loopback
   linuxSll: 113,
@@ -59,7 +61,7 @@ export function parseLink(mem: Uint8Array, at: number, end: number, linkType: nu
     case LinkType.linuxSll2: return parseTyped(mem, at, end, SLL2, out);
     case LinkType.null: return parseFamily(mem, at, end, false, out);
     case LinkType.loop: return parseFamily(mem, at, end, true, out);
-    case LinkType.raw: return parseRaw(mem, at, end, out);
+    case LinkType.bsdRaw: case LinkType.openbsdRaw: case LinkType.raw: return parseRaw(mem, at, end, out);
     case LinkType.ipv4: return found(out, at, EtherType.ipv4);
     case LinkType.ipv6: return found(out, at, EtherType.ipv6);
     default: return Fault.link_unsupported;

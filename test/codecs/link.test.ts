@@ -54,12 +54,14 @@ for (const [name, linkType, header, etherType, vlan] of headers) {
   });
 }
 
-t.test('RAW goes by the version nibble', async t => {
-  for (const [first, etherType] of [['45', 0x0800], ['60', 0x86dd], ['00', 0], ['ff', 0]] as const) {
-    t.equal(parseLink(bytes(first), 0, 1, LinkType.raw, view), 0);
-    t.match(view, { networkAt: 0, etherType, vlan: -1 });
+t.test('RAW goes by the version nibble, under each of its three numbers', async t => {
+  for (const linkType of [LinkType.raw, LinkType.bsdRaw, LinkType.openbsdRaw]) {
+    for (const [first, etherType] of [['45', 0x0800], ['60', 0x86dd], ['00', 0], ['ff', 0]] as const) {
+      t.equal(parseLink(bytes(first), 0, 1, linkType, view), 0);
+      t.match(view, { networkAt: 0, etherType, vlan: -1 });
+    }
+    t.equal(parseLink(bytes('45'), 0, 0, linkType, view), Fault.link_truncated);
   }
-  t.equal(parseLink(bytes('45'), 0, 0, LinkType.raw, view), Fault.link_truncated);
 });
 
 t.test('a tag behind four tags is left for the caller to refuse', async t => {
