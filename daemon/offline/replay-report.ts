@@ -12,7 +12,7 @@ export interface ReplayReport extends Counts {
   /** First and latest time in the capture, ISO 8601 with nanoseconds; null where no packet has one. */
   readonly first: string | null;
   readonly last: string | null;
-  /** Tenants that had packets; `-` is nobody. */
+  /** Every tenant of the config, in its order, zeros included; `-`, nobody, comes first. */
   readonly tenants: Record<string, Counts>;
   /** Why the capture could not be read to its end. */
   readonly faults: readonly CaptureFault[];
@@ -51,7 +51,8 @@ export function renderReport(report: ReplayReport): string {
       if (drops[name] !== undefined && row !== undefined) lines.push(`  ${String(drops[name]).padStart(7)}  ${name.padEnd(width)}  ${row.help} (${row.source})`);
     }
   }
-  if (Object.keys(tenants).length > 0) lines.push('', ...tenantTable(tenants));
+  const busy = Object.entries(tenants).filter(([, counts]) => Object.values(counts.packets).some(n => n !== 0));
+  if (busy.length > 0) lines.push('', ...tenantTable(busy));
   lines.push('');
   if (report.unsendable > 0) lines.push(`${plural(report.unsendable, 'datagram')} longer than UDP can carry: not written`);
   if (report.imbalances.length === 0) lines.push('ledger balances');
@@ -63,8 +64,8 @@ function sum(packets: PacketCounts, parts: readonly (keyof PacketCounts)[]): str
   return parts.map(part => `${packets[part]} ${part}`).join(' + ');
 }
 
-function tenantTable(tenants: Record<string, Counts>): string[] {
-  const rows = [['tenant', ...PACKET_FATES], ...Object.entries(tenants).map(([name, { packets }]) => [name, ...PACKET_FATES.map(fate => String(packets[fate]))])];
+function tenantTable(tenants: readonly (readonly [string, Counts])[]): string[] {
+  const rows = [['tenant', ...PACKET_FATES], ...tenants.map(([name, { packets }]) => [name, ...PACKET_FATES.map(fate => String(packets[fate]))])];
   const widths = rows[0].map((_, column) => Math.max(...rows.map(row => row[column].length)));
   return rows.map(row => row.map((cell, column) => (column === 0 ? cell.padEnd(widths[0]) : cell.padStart(widths[column]))).join('  '));
 }

@@ -1,12 +1,15 @@
 /** `causeway replay`: a capture through the real pipeline, offline. */
 import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { CaptureReader, CaptureRecord } from '../../codecs/capture.js';
 import type { Config } from '../../config/index.js';
 import { Fate, type Context } from '../../pipeline/context.js';
 import { datagramWords } from '../../pipeline/explain/datagram-words.js';
-import { describe, ownerText, verdictText } from '../../pipeline/explain/describe.js';
+import { describe, ownerText, reasonText, verdictText } from '../../pipeline/explain/describe.js';
+import { flowText, tenantText } from '../../pipeline/explain/words.js';
 import type { Packet } from '../../pipeline/packet.js';
 import { Encap } from '../../pipeline/policy.js';
+import { Reason } from '../../pipeline/reasons.js';
 import { readArgs, readNumber, type Flags } from '../cli/args.js';
 import { openSink, type CaptureSink } from '../offline/capture-sink.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
@@ -26,7 +29,8 @@ in the daemon, its clock set by the capture. Prints what became of every packet.
   -w, --write F   write what the gateway would send: F.pcap, or F.pcapng with a comment on each packet that says
                   tenant, verdict and what was rewritten. - is standard output, in pcapng; the summary then
                   goes to standard error.
-      --all       in pcapng, also the input packets with their verdicts, each before what came of it
+      --all       in pcapng, also the input packets with their verdicts, each before what came of it; a fragment that
+                  waits for its first one is written when that comes, or when time is up
       --json      the summary as one object
       --seed N    what randomness (NAT ports) starts from; 1 without it. Same input, config and seed: same bytes.
 
@@ -71,14 +75,26 @@ function parse(args: readonly string[]): Options {
   if (values.config === undefined) throw new UsageError('which config? give it with -c');
   if (values.config === '-' && words[0] === '-') throw new UsageError('capture and config cannot both come from standard input');
   const { write: output, all = false, json = false } = values;
-  if (output !== undefined && output !== '-' && !/\.pcap(ng)?$/.test(output)) throw new UsageError(`-w ${output}: name it .pcap or .pcapng, which says what to write`);
+  if (output !== undefined && output !== '-' && !/\.pcap(ng)?$/i.test(output)) throw new UsageError(`-w ${output}: name it .pcap or .pcapng, which says what to write`);
   if (all && output === undefined) throw new UsageError('--all adds to what -w writes: give -w OUT.pcapng');
-  if (all && output?.endsWith('.pcap') === true) throw new UsageError('--all needs comments and two interfaces, which only pcapng has: name the output .pcapng');
+  if (all && output !== undefined && isPcap(output)) throw new UsageError('--all needs comments and two interfaces, which only pcapng has: name the output .pcapng');
   return { input: words[0], config: values.config, output, all, json, seed: readNumber('seed', values.seed, 0, 0xffffffff, 1) };
+}
+
+/** pcap and not pcapng, which everything else is. */
+function isPcap(output: string): boolean {
+  return /\.pcap$/i.test(output);
+}
+
+/** Whether both names lead to one file. Devices and pipes may be both. */
+async function isOneFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([one, other].map(path => stat(path, { bigint: true }).catch(() => null)));
+  return a !== null && b !== null && a.isFile() && a.dev === b.dev && a.ino === b.ino;
 }
 
 async function replay(options: Options, config: Config, io: Io): Promise<number> {
   const { output } = options;
+  if (output !== undefined && await isOneFile(options.input, output)) throw new UsageError(`-w ${output} is the capture itself: name another file`);
   let sink: CaptureSink | null = null;
   try {
     if (output !== undefined) sink = await openSink(output);
@@ -86,7 +102,7 @@ async function replay(options: Options, config: Config, io: Io): Promise<number>
     io.err(`cannot write ${fileErrorText(error, output ?? '')}\n`);
     return Exit.failure;
   }
-  const scribe = output === undefined ? null : output.endsWith('.pcap') ? pcapScribe() : pcapngScribe(options.all);
+  const scribe = output === undefined ? null : isPcap(output) ? pcapScribe() : pcapngScribe(options.all);
   const run = new ReplayRun(config, options.seed, scribe);
   try {
     const input = options.input === '-' ? process.stdin : createReadStream(options.input, { highWaterMark: 1 << 18 });
@@ -142,9 +158,14 @@ class ReplayRun {
   /** Of the record in hand, or of the last one that had a time. */
   #recordNs = 0n;
   #nowNs = -1n;
+  /** Inputs that wait for their verdict, by number: as many at most as the gateway has slots. */
+  readonly #held = new Map<number, HeldInput>();
 
   constructor(config: Config, seed: number, scribe: Scribe | null) {
-    const observer = scribe === null ? null : { settled: (p: Packet, verdict: number, c: Context) => this.#settled(scribe, p, verdict, c) };
+    const observer = scribe === null ? null : {
+      settled: (p: Packet, verdict: number, c: Context) => this.#settled(scribe, p, verdict, c),
+      expired: (tag: number, tenant: number) => this.#expired(scribe, tag, tenant),
+    };
     this.offline = new Offline(config, seed, observer, departure => {
       if (scribe !== null) this.#departures.push(departure);
     });
@@ -178,7 +199,7 @@ class ReplayRun {
   /** A packet's fate is known: the one in hand, or one that waited for it. */
   #settled(scribe: Scribe, p: Packet, verdict: number, c: Context): void {
     const departures = this.#departures;
-    if (scribe.wantsInputs && !p.resumed) scribe.input(this.#record, this.#recordNs, `${describe(p, verdict, c)}; packet ${p.tag}`);
+    if (scribe.wantsInputs) this.#keepInput(scribe, p, verdict, c);
     if (departures.length === 0) return;
     this.#departures = [];
     departures.forEach((departure, i) => {
@@ -186,13 +207,29 @@ class ReplayRun {
     });
   }
 
+  #keepInput(scribe: Scribe, p: Packet, verdict: number, c: Context): void {
+    if (verdict === Fate.held) {
+      if (!p.resumed) this.#held.set(p.tag, { record: copyOf(this.#record), timeNs: this.#recordNs, flow: flowText(p) });
+      return;
+    }
+    const { record, timeNs } = this.#held.get(p.tag) ?? { record: this.#record, timeNs: this.#recordNs };
+    this.#held.delete(p.tag);
+    scribe.input(record, timeNs, `${describe(p, verdict, c)}; packet ${p.tag}`);
+  }
+
+  /** Its first fragment never came. */
+  #expired(scribe: Scribe, tag: number, tenant: number): void {
+    const held = this.#held.get(tag);
+    if (held === undefined) return;
+    this.#held.delete(tag);
+    const owner = tenantText(this.offline.gateway.context.policy, tenant);
+    scribe.input(held.record, held.timeNs, `tenant ${owner}: dropped, ${reasonText(Reason.fragment_orphan)}; ${held.flow}; packet ${tag}`);
+  }
+
   report(file: string): ReplayReport {
     const { offline } = this;
     const tenants: Record<string, Counts> = {};
-    for (const [name, totals] of offline.tenantTotals()) {
-      const counts = countsOf(totals);
-      if (Object.values(counts.packets).some(n => n !== 0)) tenants[name] = counts;
-    }
+    for (const [name, totals] of offline.tenantTotals()) tenants[name] = countsOf(totals);
     const { fault, warnings } = this.#reader;
     return {
       file, ...countsOf(offline.totals()),
@@ -200,6 +237,14 @@ class ReplayRun {
       tenants, faults: fault === null ? [] : [fault], warnings, unsendable: offline.unsendable, imbalances: offline.imbalances(),
     };
   }
+}
+
+interface HeldInput { readonly record: CaptureRecord; readonly timeNs: bigint; readonly flow: string }
+
+/** The record with bytes of its own: the reader's hold only until its next call. */
+function copyOf(record: CaptureRecord): CaptureRecord {
+  const mem = record.mem.slice(record.at, record.end);
+  return Object.assign(new CaptureRecord(), record, { mem, at: 0, end: mem.length });
 }
 
 /** What the frame is, whose, and on account of which packet. */

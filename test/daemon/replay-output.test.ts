@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ import type { ReplayReport } from '../../daemon/offline/replay-report.js';
 import { bytes, hex } from '../support/bytes.js';
 import { callVerb } from '../support/call-verb.js';
 import { concat, readAll } from '../support/captures.js';
-import { ethernet, gre, nvgre, tcp } from '../support/frames.js';
+import { cut4, ethernet, gre, nvgre, tcp } from '../support/frames.js';
 import { CONFIGS, outer, RED_AND_BLUE } from '../support/replay-fixtures.js';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
@@ -60,7 +60,7 @@ t.test('--all: each input with its verdict, then what came of it; the bytes of i
   await callVerb(verb, `${FIXTURES}drops.pcapng`, '-c', CONFIG, '-w', out, '--all');
   const inputs = readAll(readFileSync(`${FIXTURES}drops.pcapng`)).packets;
   const { packets } = readAll(readFileSync(out));
-  const kept = packets.filter(({ name }) => name === 'input');
+  const kept = packets.filter(({ name }) => name === 'input').sort((a, b) => Number(a.options.packetId) - Number(b.options.packetId));
   t.same(kept.map(({ data, originalLen, timeNs }) => ({ data, originalLen, timeNs })), inputs.map(({ data, originalLen, timeNs }) => ({ data, originalLen, timeNs })));
   const at = packets.findIndex(({ options }) => options.packetId === 9n);
   t.same(packets.slice(at, at + 2).map(({ name, options }) => [name, options.flags?.direction, options.packetId]), [['input', 'in', 9n], ['gateway', 'out', 9n]]);
@@ -69,6 +69,34 @@ t.test('--all: each input with its verdict, then what came of it; the bytes of i
     'gateway: tenant red: ICMP time exceeded about packet 9 of the input, dropped, ttl_expired: TTL or hop limit reached zero here',
   ]);
   t.ok(comments(out).some(comment => /^input: tenant red: dropped, acl_denied: An ACL entry denies it \(no-ssh, .*red-and-blue\.jsonc:\d+\); TCP 10\.0\.0\.5:51000 -> 10\.0\.1\.7:22; packet 7$/.test(comment)));
+});
+
+t.test('--all: a fragment that waited appears once, with the verdict it got in the end', async t => {
+  const from = (packet: Uint8Array): Uint8Array =>
+    outer('192.0.2.11', 50001, '192.0.2.1', GRE_UDP_PORT, nvgre(5001, ethernet('02:00:00:00:00:01', '00:15:5d:00:01:05', packet)));
+  const [denied, deniedLater] = cut4(tcp('10.0.0.5', 51000, '10.0.1.7', 22, TcpFlag.ack, 'x'.repeat(1000)), 800, 1);
+  const [passed, passedLater] = cut4(tcp('10.0.0.5', 51000, '10.0.1.7', 80, TcpFlag.ack, 'x'.repeat(1000)), 800, 2);
+  const [, orphan] = cut4(tcp('10.0.0.5', 51000, '10.0.1.7', 80, TcpFlag.ack, 'x'.repeat(1000)), 800, 3);
+  const frames = [deniedLater, passedLater, orphan, denied, passed].map(from);
+  writeFileSync(temporary('held.pcap'), capture(frames));
+  const out = temporary('held.pcapng');
+  t.equal((await callVerb(verb, temporary('held.pcap'), '-c', CONFIG, '-w', out, '--all')).code, 0);
+  const { packets } = readAll(readFileSync(out));
+  const inputs = packets.filter(({ name }) => name === 'input');
+  t.same(inputs.map(({ options }) => options.packetId), [4n, 1n, 5n, 2n, 3n], 'each when it settled');
+  for (const { data, options, timeNs } of inputs) {
+    const number = Number(options.packetId);
+    t.same([data, timeNs], [hex(frames[number - 1]), 1_700_000_000_000_000_000n + BigInt(number - 1)], `packet ${number} as it came`);
+  }
+  const [first, waited, passedFirst, firstOut, passedSecond, secondOut, last] = comments(out);
+  t.match(first, /^input: tenant red: dropped, acl_denied: .*; packet 4$/);
+  t.match(waited, /^input: tenant red: dropped, acl_denied: .*; packet 1$/);
+  t.match(passedFirst, /^input: tenant red: forwarded to host host-b .*; packet 5$/);
+  t.match(firstOut, /^gateway: tenant red: forwarded .*; packet 5 of the input$/);
+  t.match(passedSecond, /^input: tenant red: forwarded to host host-b .*; packet 2$/);
+  t.match(secondOut, /^gateway: tenant red: forwarded .*; packet 2 of the input$/);
+  t.match(last, /^input: tenant red: dropped, fragment_orphan: .*10\.0\.0\.5 -> 10\.0\.1\.7.*; packet 3$/);
+  t.equal(packets.length, 7);
 });
 
 t.test('--all keeps inputs of several link types apart, each on an interface of its own', async t => {
@@ -167,6 +195,29 @@ t.test('the output takes its name only when it is whole: what was there before s
   t.equal((await callVerb(verb, `${FIXTURES}offload.pcap`, '-c', CONFIG, '-w', temporary('link.pcap'))).code, 0);
   t.equal(readAll(readFileSync(out)).packets.length, 2, 'a link is followed, not replaced');
   t.same(readdirSync(folder).filter(name => name.endsWith('.part')), []);
+});
+
+t.test('-w onto the capture itself is refused, by whatever name, and the capture stays as it was', async t => {
+  const file = temporary('same.pcap');
+  const before = readFileSync(`${FIXTURES}offload.pcap`);
+  writeFileSync(file, before);
+  symlinkSync(file, temporary('same-link.pcapng'));
+  linkSync(file, temporary('same-hard.pcap'));
+  for (const [input, output] of [[file, file], [file, temporary('same-link.pcapng')], [temporary('same-link.pcapng'), file], [file, temporary('same-hard.pcap')]]) {
+    const { code, out, err } = await callVerb(verb, input, '-c', CONFIG, '-w', output);
+    t.equal(code, 2);
+    t.match(err, `-w ${output} is the capture itself`);
+    t.equal(out, '');
+    t.equal(hex(readFileSync(file)), hex(before));
+  }
+});
+
+t.test('-w: capitals in the extension mean the same', async t => {
+  for (const [name, first] of [['capitals.PCAP', 'd4c3b2a1|4d3cb2a1'], ['capitals.PcapNG', '0a0d0d0a']]) {
+    t.equal((await callVerb(verb, `${FIXTURES}offload.pcap`, '-c', CONFIG, '-w', temporary(name))).code, 0);
+    t.match(hex(readFileSync(temporary(name)).subarray(0, 4)), new RegExp(`^(${first})$`), name);
+  }
+  t.equal((await callVerb(verb, `${FIXTURES}offload.pcap`, '-c', CONFIG, '-w', temporary('all.PCAP'), '--all')).code, 2);
 });
 
 t.test('a device is written to, not replaced', async t => {
