@@ -90,16 +90,21 @@ export class SocketOutlet implements Outlet {
     const i = flowHash & (SOCKETS - 1);
     const socket = bundle.sockets[i];
     const { queued } = bundle;
-    if (queued[i] >= QUEUE_LIMIT && (queued[i] = socket.getSendQueueCount()) >= QUEUE_LIMIT) {
+    const before = queued[i] === 0 ? 0 : socket.getSendQueueCount();
+    if (before >= QUEUE_LIMIT) {
+      queued[i] = before;
       counters[Count.queueFull]++;
       return false;
     }
-    socket.send(Buffer.from(mem.buffer, mem.byteOffset + at, end - at), this.#port[peer], this.#address[peer], this.#sent);
-    // libuv queues behind what is queued, so a queue that is not empty holds this datagram too, and its memory.
+    let datagram = Buffer.from(mem.buffer, mem.byteOffset + at, end - at);
+    // libuv queues behind what is queued, so this one will wait. It waits in memory of its own size: the caller's may be
+    // a slot for the largest packet, and a thousand of those are 64 MiB.
+    if (before > 0) datagram = ownCopy(datagram);
+    socket.send(datagram, this.#port[peer], this.#address[peer], this.#sent);
     queued[i] = socket.getSendQueueCount();
     if (queued[i] === 0) return false;
     counters[Count.queued]++;
-    return true;
+    return before === 0;
   }
 
   /** Datagrams that the kernel has not taken yet. */
@@ -136,4 +141,11 @@ export class SocketOutlet implements Outlet {
     this.#parts.counters[sendErrorCell(code)]++;
     this.#parts.failed('send', code);
   }
+}
+
+/** The same bytes in memory that nothing else shares, Node's pool included. */
+function ownCopy(datagram: Buffer): Buffer<ArrayBuffer> {
+  const copy = Buffer.allocUnsafeSlow(datagram.length);
+  datagram.copy(copy);
+  return copy;
 }

@@ -63,16 +63,40 @@ function stuck(family: 4 | 6): Socket {
   return socket;
 }
 
-t.test('a datagram that the kernel has no room for keeps its memory, and beyond 1024 of them nothing is sent', async t => {
+t.test('the first datagram that the kernel has no room for keeps its memory, those behind it get their own, and beyond 1024 nothing is sent', async t => {
   const { it, counters, peerOf } = await outlet(t, { make: stuck });
   const inet = peerOf('inet');
   const mem = new Uint8Array(100);
-  for (let i = 0; i < 1024; i++) if (!it.send(mem, 0, 100, inet, 0)) t.fail(`datagram ${i} is the kernel's`);
+  t.equal(it.send(mem, 0, 100, inet, 0), true);
+  for (let i = 1; i < 1024; i++) if (it.send(mem, 0, 100, inet, 0)) t.fail(`datagram ${i} keeps the caller's memory`);
   t.equal(it.send(mem, 0, 100, inet, 0), false, 'the next one is not taken');
   t.equal(counters[Count.queued], 1024);
   t.equal(counters[Count.queueFull], 1);
   t.equal(it.send(mem, 0, 100, inet, 1), true, 'another flow has a socket of its own');
   t.equal(it.pending(), 1025);
+});
+
+t.test('what waits in a queue holds as many bytes as it is long, and the bytes it had when it was sent', async t => {
+  const waiting: Uint8Array[] = [];
+  let gone = 0;
+  const { it, peerOf } = await outlet(t, { make: family => {
+    const socket = makeSocket(family);
+    socket.send = ((datagram: Uint8Array) => { waiting.push(datagram); }) as Socket['send'];
+    socket.getSendQueueCount = () => waiting.length - gone;
+    return socket;
+  } });
+  const slot = new Uint8Array(65536);
+  const kept = [1, 2, 3].map(value => {
+    slot[10] = value;
+    return it.send(slot, 10, 40, peerOf('inet'), 0);
+  });
+  t.same(kept, [true, false, false]);
+  t.same(waiting.map(({ length, buffer }) => [length, buffer.byteLength]), [[30, 65536], [30, 30], [30, 30]]);
+  t.same(waiting.slice(1).map(datagram => datagram[0]), [2, 3]);
+
+  gone = 3;
+  t.equal(it.send(slot, 10, 40, peerOf('inet'), 0), true, 'with the queue empty again, the next one goes from where it lies');
+  t.equal(waiting[3].buffer, slot.buffer);
 });
 
 t.test('hosts and uplinks with listen addresses of their own are sent to from sockets of their own', async t => {
