@@ -14,7 +14,7 @@ const HARDWARE = 0; // u16
 const PROTOCOL = 2; // u16
 const LENGTHS = 4; // u8 hardware, u8 protocol; read as one word
 const OPERATION = 6; // u16
-const SENDER_MAC = 8;
+export const ARP_SENDER_MAC = 8;
 const SENDER_IP = 14; // u32
 const TARGET_MAC = 18;
 const TARGET_IP = 24; // u32
@@ -40,11 +40,11 @@ export function arpOp(mem: Uint8Array, at: number): number {
 }
 
 export function arpSenderMacHigh(mem: Uint8Array, at: number): number {
-  return macHigh(mem, at + SENDER_MAC);
+  return macHigh(mem, at + ARP_SENDER_MAC);
 }
 
 export function arpSenderMacLow(mem: Uint8Array, at: number): number {
-  return macLow(mem, at + SENDER_MAC);
+  return macLow(mem, at + ARP_SENDER_MAC);
 }
 
 /** 0 in a probe (RFC 5227 §2.1.1), which asks whether an address is free and must not be learned from. */
@@ -74,7 +74,7 @@ export function writeArp(
   putU16(mem, at + PROTOCOL, EtherType.ipv4);
   putU16(mem, at + LENGTHS, LENGTHS_ETHERNET_IPV4);
   putU16(mem, at + OPERATION, op);
-  putMac(mem, at + SENDER_MAC, senderHigh, senderLow);
+  putMac(mem, at + ARP_SENDER_MAC, senderHigh, senderLow);
   putU32(mem, at + SENDER_IP, senderIp);
   putMac(mem, at + TARGET_MAC, targetHigh, targetLow);
   putU32(mem, at + TARGET_IP, targetIp);

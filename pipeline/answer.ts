@@ -19,7 +19,8 @@ import { NONE, PeerKind, RecordKind } from './policy.js';
 import { Reason } from './reasons.js';
 import { transmit } from './transmit.js';
 
-const OWN_TTL = 64;
+/** TTL and hop limit of what the gateway sends of its own. */
+export const OWN_TTL = 64;
 /** Longest error: RFC 1812 §4.3.2.3, RFC 4443 §2.4 (c). */
 const IPV4_ERROR_MAX = 576;
 const IPV6_ERROR_MAX = 1280;

@@ -1,5 +1,6 @@
 /** From rows to a policy: number everything, lay out the columns, fill the tables. Runs on the control thread. */
 import { tunnelOverhead } from '../codecs/gre-udp.js';
+import { V4_BITS, isMapped } from './address.js';
 import { ColumnsBuilder } from './tables/columns.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { shared32, sharedFrom } from './tables/memory.js';
@@ -7,8 +8,6 @@ import { WordMapBuilder } from './tables/word-map.js';
 import { ANY_PROTOCOL, Encap, NONE, PeerKind, RecordKind, Via, type PolicyData, type TenantColumns } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
 
-/** Bits of the v4-mapped form before the IPv4 address. */
-const V4_BITS = 96;
 const ANY_PREFIX: PrefixRow = { words: [0, 0, 0, 0], bits: 0 };
 const ANY_PORT = { from: 0, to: 0xffff };
 const NO_CA: Words = [0, 0, 0, 0];
@@ -178,7 +177,7 @@ class Draft {
     for (const { prefix, gateway } of row.prefixes) {
       const { macHigh, macLow } = this.#gateway;
       const own = this.#addRecord(tenant.id, RecordKind.gateway, subnet, gateway, macHigh, macLow, NONE, row.line);
-      const family = isMapped(gateway) ? 'gateway4' : 'gateway6';
+      const family = isMapped(gateway[0], gateway[1], gateway[2]) ? 'gateway4' : 'gateway6';
       this.#subnets.set(family, subnet, own);
       if (this.#tenants[family][tenant.id] === NONE) this.#tenants[family][tenant.id] = own;
       this.#addRoute(tenant.id, prefix, Via.subnet, subnet, row.line);
@@ -237,11 +236,6 @@ class Draft {
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
   }
-}
-
-/** IPv4 in its v4-mapped form (RFC 4291 §2.5.5.2). */
-function isMapped(words: Words): boolean {
-  return words[0] === 0 && words[1] === 0 && words[2] === 0xffff;
 }
 
 function keyed(key: GreKey): number {

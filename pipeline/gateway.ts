@@ -2,12 +2,13 @@
  * One worker's pipeline: datagrams in, fates counted, datagrams out. No socket, clock or file: arrival, time and the
  * way out are passed in.
  */
+import { V4_MAPPED } from './address.js';
 import { answerDrop } from './answer.js';
 import { Context, Fate, HEADROOM, type Outlet, type Stage } from './context.js';
 import { WALKS } from './graph.js';
 import { Cell, Ledger, ledgerBytes } from './ledger.js';
 import { Packet, Side, Walk } from './packet.js';
-import { PeerKind, Policy, type PolicyData } from './policy.js';
+import { NONE, PeerKind, Policy, Via, type PolicyData } from './policy.js';
 import type { Random } from './random.js';
 import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
@@ -79,22 +80,16 @@ export class Gateway {
   }
 
   /**
-   * Switch to another policy, between packets. Sessions stay, except those whose binding the new policy has no room
-   * for: tenant gone, or outside address no longer in its pool. Returns how many went. Peers are numbered anew, so
-   * fragments on hold are given up.
+   * Switch to another policy, between packets. Sessions stay, except those that the new policy would not open: their
+   * tenant, pool address, mapping or inside record is gone, or the way to their remote end is no longer NAT. Returns how
+   * many went. Peers are numbered anew, so fragments on hold are given up; what is known of others stays.
    */
   adopt(data: PolicyData): number {
     const policy = new Policy(data);
-    this.#dropFragments();
+    this.giveUpHeld();
     this.context.policy = policy;
     const { nat } = this.context;
-    return nat.revoke(binding => {
-      const tenant = nat.tenantOf(binding);
-      if (policy.findPoolOwner(nat.outside(binding)) !== tenant) return false;
-      const mapping = policy.mappingsOutside.find(nat.protocolOf(binding), nat.outside(binding), nat.outsidePort(binding), 0, 0);
-      const isMapped = mapping >= 0 && policy.mappings.internal[mapping] === nat.inside(binding) && policy.mappings.internalPort[mapping] === nat.insidePort(binding);
-      return nat.isStatic(binding) ? isMapped : mapping < 0;
-    });
+    return nat.revoke((binding, session) => isStillAllowed(policy, nat, binding, nat.remote(session)));
   }
 
   /**
@@ -122,6 +117,12 @@ export class Gateway {
     p.mem = mem; p.start = at; p.at = at; p.end = end; p.peer = -1; p.now = now; p.tag = tag;
     this.received++;
     this.#settle(p, reason, end - at);
+  }
+
+  /** Drop every fragment that is on hold, under its reason: before a policy change, and at the end. */
+  giveUpHeld(): void {
+    const { fragments } = this.context;
+    for (let entry = 0; entry < fragments.sizes.datagrams; entry++) if (fragments.isWaiting(entry)) this.#giveUp(entry);
   }
 
   /** Let timers run: close sessions and give up fragments whose time has come. Cheap when nothing is due; call it often. */
@@ -209,10 +210,6 @@ export class Gateway {
     for (let entry = fragments.expired(now, budget); entry >= 0; entry = fragments.expired(now, budget)) this.#giveUp(entry);
   }
 
-  #dropFragments(): void {
-    this.#expireFragments(Number.MAX_SAFE_INTEGER, this.context.fragments.sizes.datagrams);
-  }
-
   #giveUp(entry: number): void {
     const { fragments } = this.context;
     const tenant = tenantOfScope(fragments.scope(entry));
@@ -228,4 +225,19 @@ export class Gateway {
 /** Bytes of slot that hold a datagram of an underlay with this MTU. */
 export function slotBytesFor(mtu: number): number {
   return Math.max(2048, mtu + HEADROOM);
+}
+
+/** Whether `policy` would still open a session of this binding to `remote`. ACLs are asked packet by packet anyway. */
+function isStillAllowed(policy: Policy, nat: NatState, binding: number, remote: number): boolean {
+  const { mappings } = policy;
+  const tenant = nat.tenantOf(binding);
+  if (policy.findPoolOwner(nat.outside(binding)) !== tenant) return false;
+  const mapping = policy.mappingsOutside.find(nat.protocolOf(binding), nat.outside(binding), nat.outsidePort(binding), 0, 0);
+  const isMapped = mapping >= 0 && mappings.internal[mapping] === nat.inside(binding) && mappings.internalPort[mapping] === nat.insidePort(binding);
+  if (nat.isStatic(binding) ? !isMapped : mapping >= 0) return false;
+  const there = policy.routing.find(tenant, 0, 0, V4_MAPPED, remote);
+  if (there < 0 || policy.routes.via[there] !== Via.nat) return false;
+  const back = policy.routing.find(tenant, 0, 0, V4_MAPPED, nat.inside(binding));
+  return back >= 0 && (policy.routes.via[back] !== Via.subnet || policy.findRecord(tenant, 0, 0, V4_MAPPED, nat.inside(binding)) >= 0
+    || policy.subnets.wildcard[policy.routes.target[back]] !== NONE);
 }

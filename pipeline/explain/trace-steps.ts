@@ -9,6 +9,7 @@ import { IPV6_LEN, ipv6HopLimit, ipv6PayloadLen } from '../../codecs/ipv6.js';
 import { findMss } from '../../codecs/tcp.js';
 import { macHigh, macLow } from '../../codecs/bytes.js';
 import { ETHERNET_DST, ETHERNET_SRC } from '../../codecs/ethernet.js';
+import { V4_MAPPED } from '../address.js';
 import { Fate, type Context, type Stage } from '../context.js';
 import { rewriteTexts } from './describe.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
@@ -39,7 +40,6 @@ export interface TraceStep { readonly stage: string; readonly text: string; read
 type Told = { readonly text: string; readonly line?: number } | null;
 type Telling = (p: Packet, c: Context, verdict: number) => Told;
 
-const V4_MAPPED = 0xffff;
 
 const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = new Map<Stage, readonly [string, Telling]>([
   [decapOverlay, ['decap', tellOverlay]],
@@ -160,7 +160,7 @@ function tellFragments(p: Packet, _c: Context, verdict: number): Told {
 function tellUplink(p: Packet, c: Context, verdict: number): Told {
   const { policy } = c;
   const { tenants } = policy;
-  const owner = p.family === 4 && p.dst2 === V4_MAPPED ? policy.findPoolOwner(p.dst3) : -1;
+  const owner = p.family === 4 ? policy.findPoolOwner(p.dst3) : -1;
   if (p.tenant === 0) {
     return owner > 0
       ? { text: `${ipv4Text(p.dst3)} is in tenant ${tenantText(policy, owner)}'s NAT pool, which is reached another way`, line: tenants.natLine[owner] }

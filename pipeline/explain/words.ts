@@ -2,13 +2,11 @@
 import { IcmpType } from '../../codecs/icmp.js';
 import { Icmpv6Type } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
+import { V4_BITS, isMapped } from '../address.js';
 import { Fragment, type Packet } from '../packet.js';
 import { NONE, PeerKind, RecordKind, Via, type Policy } from '../policy.js';
 import { maskWord } from '../tables/lpm.js';
 
-const V4_MAPPED = 0xffff;
-/** Bits of the v4-mapped form before the IPv4 address. */
-const V4_BITS = 96;
 
 export function ipv4Text(address: number): string {
   return `${address >>> 24}.${(address >>> 16) & 0xff}.${(address >>> 8) & 0xff}.${address & 0xff}`;
@@ -16,7 +14,7 @@ export function ipv4Text(address: number): string {
 
 /** Four words: IPv4 when v4-mapped, else IPv6 as RFC 5952 §4 wants it. */
 export function addressText(a: number, b: number, c: number, d: number): string {
-  if (a === 0 && b === 0 && c === V4_MAPPED) return ipv4Text(d);
+  if (isMapped(a, b, c)) return ipv4Text(d);
   const groups = [a >>> 16, a & 0xffff, b >>> 16, b & 0xffff, c >>> 16, c & 0xffff, d >>> 16, d & 0xffff];
   // The first of the longest runs of zeros shrinks to ::, a lone zero does not (§4.2.2, §4.2.3).
   let from = -1, longest = 1;
@@ -40,7 +38,7 @@ export function endpointText(a: number, b: number, c: number, d: number, port: n
 /** `bits` count on the v4-mapped form. The bits behind the prefix need not be zero. */
 export function prefixText(a: number, b: number, c: number, d: number, bits: number): string {
   const [m0, m1, m2, m3] = [a & maskWord(bits, 0), b & maskWord(bits, 1), c & maskWord(bits, 2), d & maskWord(bits, 3)].map(word => word >>> 0);
-  const isV4 = bits >= V4_BITS && m0 === 0 && m1 === 0 && m2 === V4_MAPPED;
+  const isV4 = bits >= V4_BITS && isMapped(m0, m1, m2);
   return `${addressText(m0, m1, m2, m3)}/${isV4 ? bits - V4_BITS : bits}`;
 }
 

@@ -5,6 +5,8 @@ import { hashWords } from '../tables/word-map.js';
 
 const FIRST_PORT = 1024;
 const PORTS = 65536 - FIRST_PORT;
+/** Ports looked at for every new binding; with one free in so many, one is found. */
+const PROBES = 2048;
 /** An inside address keeps one outside address: all hash alike, whatever the generation (RFC 4787 §4.1, pooling "paired"). */
 const PAIRING_SEED = 0x6c8e9cf5;
 
@@ -23,15 +25,18 @@ export function allocatePort(p: Packet, c: Context, now: number): boolean {
     range += 2;
   }
   const address = tenants.poolRanges[range] + left;
-  if (c.spentPorts.has(p.protocol, address, now)) return false;
   const start = c.random.next() % PORTS;
   for (let i = 0; i < PORTS; i++) {
+    if (i === PROBES) {
+      // Hardly a port left: the long way round, milliseconds, is gone once a second and not once a packet.
+      if (c.spentPorts.has(p.protocol, address, now)) return false;
+      c.spentPorts.note(p.protocol, address, now);
+    }
     const port = FIRST_PORT + (start + i) % PORTS;
     if (mappingsOutside.find(p.protocol, address, port, 0, 0) >= 0 || c.nat.findOutside(p.protocol, address, port, now) >= 0) continue;
     p.natAddress = address;
     p.natPort = port;
     return true;
   }
-  c.spentPorts.note(p.protocol, address, now);
   return false;
 }

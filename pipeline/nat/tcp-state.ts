@@ -25,6 +25,8 @@ export function tcpNext(state: number, flags: number, outbound: boolean): number
     case TcpState.inFin: return fin && !outbound ? TcpState.bothFin : state;
     case TcpState.outFin: return fin && outbound ? TcpState.bothFin : state;
     case TcpState.trans: return rst ? state : TcpState.established;
+    case TcpState.bothFin: // a port pair used again (RFC 9293 §3.6.1) begins a new session under the old one's number
+      return !isOpening(flags) ? state : outbound ? TcpState.inInit : TcpState.outInit;
     default: return state;
   }
 }

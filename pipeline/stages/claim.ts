@@ -9,13 +9,11 @@ import { Fate, type Context } from '../context.js';
 import { Walk, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 
-const V4_MAPPED = 0xffff;
-
 export function claimUplink(p: Packet, c: Context): number {
   const { policy } = c;
   const { tenants } = policy;
   const keyed = p.key >= 0;
-  const owner = p.family === 4 && p.dst2 === V4_MAPPED ? policy.findPoolOwner(p.dst3) : -1;
+  const owner = p.family === 4 ? policy.findPoolOwner(p.dst3) : -1;
   if (owner >= 0 && tenants.natUplink[owner] === p.peer && (tenants.natKeyed[owner] === 1 ? tenants.natKey[owner] : -1) === p.key) {
     p.tenant = p.claimed = owner;
     p.next = Walk.uplinkNat;

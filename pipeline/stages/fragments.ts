@@ -48,11 +48,13 @@ export function fragments(p: Packet, c: Context): number {
     return Fate.next;
   }
   if (p.resumed) return Reason.fragment_orphan; // its first was dropped before it could be known
+  if (!table.canHold(p.tenant, p.end - p.at)) return Reason.fragment_hold; // before it costs anybody an entry
   if (entry < 0) {
     entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragmentHold);
     if (entry < 0) return Reason.fragment_table;
   }
-  return table.hold(entry, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer) ? Fate.held : Reason.fragment_hold;
+  table.hold(entry, p.tenant, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer);
+  return Fate.held;
 }
 
 function borrowPorts(p: Packet, ports: number): void {

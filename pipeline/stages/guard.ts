@@ -11,7 +11,7 @@ import { ETHERNET_SRC } from '../../codecs/ethernet.js';
 import { IPV6_SRC, isIpv6LinkLocal, isIpv6Unspecified } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
-import { NONE, RecordKind } from '../policy.js';
+import { NONE, RecordKind, Via } from '../policy.js';
 import { Reason } from '../reasons.js';
 
 export function guard(p: Packet, c: Context): number {
@@ -37,16 +37,21 @@ export function ownedMac(p: Packet, c: Context): number {
 
 /**
  * The record by which this address belongs to the sender, or -1: its own; or, for an address that nobody has a record
- * of, the wildcard record of a tenant's router at that sender, whose MAC the frame must carry.
+ * of, that of the tenant's router which the tenant's own route for the address leads to (a next hop, or the wildcard of
+ * the subnet), whose MAC the frame must carry. So a router speaks for what is behind it, and for nothing else.
  */
 export function ownedAddress(p: Packet, c: Context, a0: number, a1: number, a2: number, a3: number): number {
   const { policy } = c;
-  const { records } = policy;
+  const { records, routes } = policy;
   const own = policy.findRecord(p.claimed, a0, a1, a2, a3);
   if (own >= 0) return records.kind[own] === RecordKind.static && records.peer[own] === p.peer ? own : -1;
-  const wildcard = policy.subnets.wildcard[p.subnet];
-  if (wildcard === NONE || records.peer[wildcard] !== p.peer) return -1;
+  const route = policy.routing.find(p.claimed, a0, a1, a2, a3);
+  if (route < 0) return -1;
+  const target = routes.target[route];
+  const via = routes.via[route];
+  const router = via === Via.record ? target : via === Via.subnet ? policy.subnets.wildcard[target] : NONE;
+  if (router === NONE || records.peer[router] !== p.peer) return -1;
   const source = p.frameAt + ETHERNET_SRC;
-  const isRouter = macHigh(p.mem, source) === records.macHigh[wildcard] && macLow(p.mem, source) === records.macLow[wildcard];
-  return isRouter ? wildcard : -1;
+  const isRouter = macHigh(p.mem, source) === records.macHigh[router] && macLow(p.mem, source) === records.macLow[router];
+  return isRouter ? router : -1;
 }

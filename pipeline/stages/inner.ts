@@ -16,13 +16,13 @@ import {
 import { IPV6_DST, IPV6_FRAGMENT_LEN, IPV6_LEN, IPV6_SRC, badIpv6Destination, badIpv6Source, ipv6PayloadLen, isIpv6Multicast, isIpv6Unspecified, parseIpv6 } from '../../codecs/ipv6.js';
 import { TCP_MIN_LEN, checkTcp } from '../../codecs/tcp.js';
 import { checkUdp, checkUdpFragment } from '../../codecs/udp.js';
+import { V4_MAPPED } from '../address.js';
 import { Fate, type Context } from '../context.js';
 import { Fragment, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 import { hashWords } from '../tables/word-map.js';
 
 const BROADCAST = 0xffffffff;
-const V4_MAPPED = 0xffff;
 /** What a length field of 16 bits can say. */
 const MAX_DATAGRAM = 0xffff;
 /** Where a second TCP fragment would overlap the flags of the first (RFC 3128). */

@@ -9,12 +9,10 @@ import { Icmpv6Type, checkIcmpv6, setIcmpv6Type } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { ipv4Dst, ipv4Src, setIpv4Dst, setIpv4Fragment, setIpv4Src, setIpv4Ttl } from '../../codecs/ipv4.js';
 import { IPV6_DST, IPV6_SRC, setIpv6HopLimit } from '../../codecs/ipv6.js';
-import { originate, toSender } from '../answer.js';
+import { OWN_TTL, originate, toSender } from '../answer.js';
 import { Fate, type Context } from '../context.js';
 import { Fragment, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
-
-const OWN_TTL = 64;
 
 export function local(p: Packet, c: Context): number {
   if (p.family === 4 && p.protocol === IpProtocol.icmp) return echo4(p, c);

@@ -7,15 +7,16 @@
  *   drops   arp_*, nd_*, icmpv6_checksum, spoofed_source, spoofed_mac, neighbor_unanswered, mac_unknown, mac_same_host, frame_multicast
  */
 import {
-  ARP_REPLY, ARP_REQUEST, arpOp, arpSenderIp, arpSenderMacHigh, arpSenderMacLow, arpTargetIp, checkArp, ARP_LEN, writeArp,
+  ARP_REPLY, ARP_REQUEST, ARP_SENDER_MAC, arpOp, arpSenderIp, arpSenderMacHigh, arpSenderMacLow, arpTargetIp, checkArp, ARP_LEN, writeArp,
 } from '../../codecs/arp.js';
-import { macHigh, macLow, u32 } from '../../codecs/bytes.js';
+import { macHigh, macLow, sameBytes, u32 } from '../../codecs/bytes.js';
 import { ETHERNET_DST, ETHERNET_SRC, EtherType, isGroupMac } from '../../codecs/ethernet.js';
 import {
-  Icmpv6Type, NaFlag, ND_TARGET, checkIcmpv6, checkNd, checkNdAddresses, fillIcmpv6Checksum, writeNeighborAdvert,
+  Icmpv6Type, NaFlag, ND_TARGET, NdOption, checkIcmpv6, checkNd, checkNdAddresses, fillIcmpv6Checksum, findNdOption, writeNeighborAdvert,
 } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
-import { IPV6_LEN, IPV6_SRC, ipv6HopLimit, isIpv6Unspecified, writeIpv6 } from '../../codecs/ipv6.js';
+import { IPV6_LEN, IPV6_SRC, ipv6HopLimit, isIpv6LinkLocal, isIpv6Unspecified, writeIpv6 } from '../../codecs/ipv6.js';
+import { V4_MAPPED } from '../address.js';
 import { Fate, HEADROOM, type Context } from '../context.js';
 import { Fragment, Walk, type Packet } from '../packet.js';
 import { NONE, RecordKind } from '../policy.js';
@@ -23,7 +24,6 @@ import { Reason } from '../reasons.js';
 import { originate, toSender } from '../answer.js';
 import { ownedAddress, ownedMac } from './guard.js';
 
-const V4_MAPPED = 0xffff;
 const ND_HOP_LIMIT = 255;
 /** ff02::1, all nodes: where the answer goes when the asker has no address yet (RFC 4861 §7.2.4). */
 const ALL_NODES = Uint8Array.of(0xff, 0x02, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1);
@@ -69,6 +69,7 @@ export function arp(p: Packet, c: Context): number {
   const sender = arpSenderIp(mem, l3);
   const source = sender === 0 ? ownedMac(p, c) : ownedAddress(p, c, 0, 0, V4_MAPPED, sender);
   if (source < 0) return Reason.spoofed_source;
+  if (!isFrameSource(p, l3 + ARP_SENDER_MAC)) return Reason.spoofed_source;
   p.sourceRecord = source;
   p.tenant = p.claimed;
 
@@ -82,7 +83,7 @@ export function arp(p: Packet, c: Context): number {
   if (record < 0) return Reason.neighbor_unanswered;
   const { records } = c.policy;
   const high = arpSenderMacHigh(mem, l3), low = arpSenderMacLow(mem, l3);
-  toSender(p, c);
+  toAsker(p, c);
   const at = HEADROOM;
   writeArp(c.scratch, at, ARP_REPLY, records.macHigh[record], records.macLow[record], target, high, low, sender);
   originate(p, c, c.scratch, 0, at, at + ARP_LEN, EtherType.arp);
@@ -97,6 +98,8 @@ export function neighbor(p: Packet, c: Context): number {
   if (fault !== 0) return fault;
   if (p.icmpType === Icmpv6Type.routerAdvert || p.icmpType === Icmpv6Type.redirect) return Reason.nd_router;
 
+  if (claimsAnother(p, c)) return Reason.spoofed_source;
+
   const forGateway = isForGateway(p, c);
   if (!forGateway && !isGroupMac(macHigh(mem, p.frameAt + ETHERNET_DST))) return passOn(p, c);
   if (p.icmpType !== Icmpv6Type.neighborSolicit) return forGateway ? Fate.consumed : Reason.frame_multicast;
@@ -106,6 +109,32 @@ export function neighbor(p: Packet, c: Context): number {
   if (record < 0) return Reason.neighbor_unanswered;
   advertise(p, c, record, target);
   return Fate.consumed;
+}
+
+/** Whether the MAC at `at`, which a neighbor is to remember, is that of the frame itself. */
+function isFrameSource(p: Packet, at: number): boolean {
+  return sameBytes(p.mem, at, p.mem, p.frameAt + ETHERNET_SRC, 6);
+}
+
+/** An advertisement of an address that is not the sender's, or any message with a link address that is not the frame's. */
+function claimsAnother(p: Packet, c: Context): boolean {
+  const { mem, l4, end } = p;
+  if (p.icmpType === Icmpv6Type.neighborAdvert) {
+    const target = l4 + ND_TARGET;
+    const owned = isIpv6LinkLocal(mem, target) ? ownedMac(p, c)
+      : ownedAddress(p, c, u32(mem, target), u32(mem, target + 4), u32(mem, target + 8), u32(mem, target + 12));
+    if (owned < 0) return true;
+  }
+  const link = findNdOption(mem, l4, end, p.icmpType === Icmpv6Type.neighborAdvert ? NdOption.targetLink : NdOption.sourceLink);
+  return link >= 0 && (mem[link + 1] !== 1 || !isFrameSource(p, link + 2));
+}
+
+/** As `toSender`, but under the VSID in which was asked, for that is where the answer is waited for. */
+function toAsker(p: Packet, c: Context): void {
+  toSender(p, c);
+  c.exit.vsid = p.vsid;
+  c.exit.dstHigh = macHigh(p.mem, p.frameAt + ETHERNET_SRC);
+  c.exit.dstLow = macLow(p.mem, p.frameAt + ETHERNET_SRC);
 }
 
 function advertise(p: Packet, c: Context, record: number, targetAt: number): void {
@@ -119,7 +148,7 @@ function advertise(p: Packet, c: Context, record: number, targetAt: number): voi
   const len = writeNeighborAdvert(c.scratch, icmpAt, mem, targetAt, flags, records.macHigh[record], records.macLow[record]);
   writeIpv6(c.scratch, at, len, IpProtocol.icmpv6, ND_HOP_LIMIT, mem, targetAt, isProbe ? ALL_NODES : mem, isProbe ? 0 : l3 + IPV6_SRC);
   fillIcmpv6Checksum(c.scratch, icmpAt, icmpAt + len, at);
-  toSender(p, c);
+  toAsker(p, c);
   if (isProbe) {
     c.exit.dstHigh = ALL_NODES_MAC_HIGH;
     c.exit.dstLow = ALL_NODES_MAC_LOW;

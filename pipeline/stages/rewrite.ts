@@ -20,7 +20,7 @@ export function rewrite(p: Packet, c: Context): number {
     if (p.family === 4) setIpv4Ttl(mem, l3, ipv4Ttl(mem, l3) - 1);
     else setIpv6HopLimit(mem, l3, ipv6HopLimit(mem, l3) - 1);
   }
-  if ((rewrites & Rewrite.mss) !== 0) clampMss(mem, l4, p.mss);
+  if ((rewrites & Rewrite.mss) !== 0 && !clampMss(mem, l4, p.mss)) p.rewrites &= ~Rewrite.mss; // it was small enough
   if (p.quoteAt >= 0) {
     rewriteError(p, c);
   } else if ((rewrites & Rewrite.natOut) !== 0) {

@@ -6,28 +6,33 @@
  * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory.
  *
  *   entry, 16 words: next scope src×4 dst×4 id flags:8|protocol:8 ports firstEnd expires held
- *   slot,   8 words: next length tag carrier side peer startOffset arrived   and its bytes
+ *   slot,   8 words: next length tag carrier side peer tenant -   and its bytes
  */
 import { hashWords } from './word-map.js';
 
 const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_FIRST_END = 13, E_EXPIRES = 14, E_HELD = 15;
 const ENTRY_WORDS = 16;
 const SLOT_WORDS = 8;
-const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5;
+const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_TENANT = 6;
 const USED = 1, KNOWN = 2;
+/** Entries looked at to find one that may give way: enough, since those that know their first are by far the most. */
+const EVICTION_LOOKS = 64;
 const PROTOCOL_SHIFT = 8;
+/** Of a small table nobody is refused a share. */
+const LEAST_SHARE = 16;
 const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3;
 const HEADER_WORDS = 8;
 
-export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number }
+export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number; readonly tenants: number }
 
 function layout(sizes: FragmentSizes) {
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(2, sizes.datagrams)));
   const heads = HEADER_WORDS;
   const entries = heads + buckets;
   const slots = entries + sizes.datagrams * ENTRY_WORDS;
-  const bytes = (slots + sizes.slots * SLOT_WORDS) * 4;
-  return { buckets, heads, entries, slots, bytes, total: bytes + sizes.slots * sizes.slotBytes };
+  const perTenant = slots + sizes.slots * SLOT_WORDS;
+  const bytes = (perTenant + sizes.tenants + 1) * 4;
+  return { buckets, heads, entries, slots, perTenant, bytes, total: bytes + sizes.slots * sizes.slotBytes };
 }
 
 export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedArrayBuffer {
@@ -55,7 +60,11 @@ export class FragmentTable {
   readonly #mask: number;
   readonly #entries: number;
   readonly #slots: number;
+  readonly #perTenant: number;
+  /** Slots that one tenant may fill: a quarter of many, so that nobody's fragments keep all others' from being held. */
+  readonly #share: number;
   #hand = 0;
+  #victim = 0;
 
   constructor(memory: SharedArrayBuffer, sizes: FragmentSizes) {
     const at = layout(sizes);
@@ -67,6 +76,8 @@ export class FragmentTable {
     this.#mask = at.buckets - 1;
     this.#entries = at.entries;
     this.#slots = at.slots;
+    this.#perTenant = at.perTenant;
+    this.#share = Math.max(LEAST_SHARE, sizes.slots >>> 2);
   }
 
   get count(): number { return this.#w[H_ENTRIES]; }
@@ -84,9 +95,13 @@ export class FragmentTable {
     return -1;
   }
 
-  /** A new entry whose first fragment is not yet known, or -1 when the table is full. */
+  /**
+   * A new entry whose first fragment is not yet known. When the table is full the one that has known its first longest
+   * gives way, for it has most likely seen its last; -1 when all are waiting.
+   */
   add(scope: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number, expires: number): number {
     const w = this.#w;
+    if (w[H_FREE_ENTRY] === 0) this.#evict();
     const link = w[H_FREE_ENTRY];
     if (link === 0) return -1;
     const at = this.#entries + (link - 1) * ENTRY_WORDS;
@@ -105,6 +120,8 @@ export class FragmentTable {
     return link - 1;
   }
 
+  /** Whether it waits for its first fragment. */
+  isWaiting(entry: number): boolean { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] === USED; }
   isKnown(entry: number): boolean { return (this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] & KNOWN) !== 0; }
   /** The transport: in IPv6 only the first fragment is sure to tell (RFC 8200 §4.5). */
   protocol(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] >>> PROTOCOL_SHIFT; }
@@ -123,11 +140,17 @@ export class FragmentTable {
     this.#w[at + E_FLAGS] = protocol << PROTOCOL_SHIFT | KNOWN | USED;
   }
 
-  /** Keep a whole datagram until its first fragment comes. False when there is no slot, or it is too long for one. */
-  hold(entry: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
+  /** Whether `hold` would take `bytes` of this tenant: there is a slot, long enough, and the tenant has not had its share. */
+  canHold(tenant: number, bytes: number): boolean {
+    return this.#w[H_FREE_SLOT] !== 0 && bytes <= this.sizes.slotBytes && this.#w[this.#perTenant + tenant] < this.#share;
+  }
+
+  /** Keep a whole datagram until its first fragment comes. False, and nothing kept, where `canHold` says no. */
+  hold(entry: number, tenant: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
+    if (!this.canHold(tenant, end - at)) return false;
     const w = this.#w;
     const link = w[H_FREE_SLOT];
-    if (link === 0 || end - at > this.sizes.slotBytes) return false;
+    w[this.#perTenant + tenant]++;
     const slot = this.#slots + (link - 1) * SLOT_WORDS;
     w[H_FREE_SLOT] = w[slot + S_NEXT];
     this.bytes.set(mem.subarray(at, end), (link - 1) * this.sizes.slotBytes);
@@ -136,6 +159,7 @@ export class FragmentTable {
     w[slot + S_CARRIER] = carrier;
     w[slot + S_SIDE] = side;
     w[slot + S_PEER] = peer;
+    w[slot + S_TENANT] = tenant;
     w[slot + S_NEXT] = 0;
     let tail = this.#entries + entry * ENTRY_WORDS + E_HELD; // oldest first
     while (w[tail] !== 0) tail = this.#slots + (w[tail] - 1) * SLOT_WORDS + S_NEXT;
@@ -160,6 +184,7 @@ export class FragmentTable {
     out.carrier = w[slot + S_CARRIER];
     out.side = w[slot + S_SIDE];
     out.peer = w[slot + S_PEER];
+    w[this.#perTenant + w[slot + S_TENANT]]--;
     w[slot + S_NEXT] = w[H_FREE_SLOT];
     w[H_FREE_SLOT] = link;
     return true;
@@ -191,6 +216,24 @@ export class FragmentTable {
     w[at + E_NEXT] = w[H_FREE_ENTRY];
     w[H_FREE_ENTRY] = entry + 1;
     w[H_ENTRIES]--;
+  }
+
+  /** Of the next few entries remove the one, already known, whose time is up first. */
+  #evict(): void {
+    const n = this.sizes.datagrams;
+    let oldest = -1, expires = Infinity;
+    for (let i = Math.min(EVICTION_LOOKS, n); i > 0; i--) {
+      const entry = this.#victim;
+      this.#victim = entry + 1 === n ? 0 : entry + 1;
+      if (!this.isKnown(entry) || this.#holdsAny(entry) || this.expires(entry) >= expires) continue;
+      oldest = entry;
+      expires = this.expires(entry);
+    }
+    if (oldest >= 0) this.remove(oldest);
+  }
+
+  #holdsAny(entry: number): boolean {
+    return this.#w[this.#entries + entry * ENTRY_WORDS + E_HELD] !== 0;
   }
 
   #bucket(scope: number, s: number, s2: number, d: number, id: number): number {

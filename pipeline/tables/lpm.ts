@@ -5,9 +5,9 @@
  * remembers which prefix lengths it has; a look-up tries those, longest first, in one hash table. Tenants have few
  * lengths, so this is a few probes however many prefixes there are.
  */
+import { isMapped } from '../address.js';
 import { WordMap, WordMapBuilder, type WordMapData } from './word-map.js';
 
-const V4_MAPPED = 0xffff;
 /** No IPv4 prefix is shorter in its mapped form, and no IPv6 one as short may hold an IPv4 address: ::/0 is not 0.0.0.0/0. */
 const V4_WORD = 3;
 
@@ -37,7 +37,7 @@ export class Lpm {
   /** The value of the longest prefix of `scope` that holds this address, or -1. */
   find(scope: number, a: number, b: number, c: number, d: number): number {
     const base = scope * LENGTH_WORDS;
-    const last = a === 0 && b === 0 && c === V4_MAPPED ? V4_WORD : 0;
+    const last = isMapped(a, b, c) ? V4_WORD : 0;
     for (let word = LENGTH_WORDS - 1; word >= last; word--) {
       let set = this.#lengths[base + word];
       while (set !== 0) {

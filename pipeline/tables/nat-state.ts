@@ -276,11 +276,11 @@ export class NatState {
     }
   }
 
-  /** Close every session whose binding `allowed` refuses; says how many. For the moment after a policy change. */
-  revoke(allowed: (binding: number) => boolean): number {
+  /** Close every session that `allowed` refuses; says how many. For the moment after a policy change. */
+  revoke(allowed: (binding: number, session: number) => boolean): number {
     let closed = 0;
     for (let session = 0; session < this.sizes.sessions; session++) {
-      if (!this.isOpen(session) || allowed(this.bindingOf(session))) continue;
+      if (!this.isOpen(session) || allowed(this.bindingOf(session), session)) continue;
       this.close(session);
       closed++;
     }

@@ -1,6 +1,6 @@
 /**
- * Addresses of NAT pools that were found without a free port. To find that out costs a look at every port, three
- * milliseconds, which a tenant could have the worker spend on each of its packets; so an address is asked once a second.
+ * Addresses of NAT pools that have hardly a free port. To find the last ones, or that there is none, costs many
+ * thousand look-ups, which a tenant could have the worker spend on each of its packets; so it is done once a second.
  */
 import { hashWords } from './word-map.js';
 

@@ -27,6 +27,9 @@ const rows: [name: string, state: number, flags: number, fromInside: boolean, ne
   ['data after the outside’s FIN', S.outFin, ack, IN, S.outFin, 7440],
   ['both have closed, inside last', S.outFin, fin | ack, IN, S.bothFin, 240],
   ['the last ACK extends nothing', S.bothFin, ack, OUT, S.bothFin, 0],
+  ['inside SYN: the port pair is used again', S.bothFin, syn, IN, S.inInit, 240],
+  ['outside SYN: the port pair is used again', S.bothFin, syn, OUT, S.outInit, 240],
+  ['a late SYN+ACK opens nothing', S.bothFin, syn | ack, OUT, S.bothFin, 0],
   ['data after a reset: it was forged', S.trans, ack | psh, IN, S.established, 7440],
   ['another reset extends nothing', S.trans, rst, OUT, S.trans, 0],
 ];

@@ -146,13 +146,21 @@ t.test('a datagram is remembered for timers.fragment from its first, so a late f
 t.test('full tables drop under their own reasons: datagrams, slots, and no slots at all', async t => {
   const later = (id: number): Uint8Array => cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, id)[1];
   const lab = makeWorld(config => { Object.assign(config.gateway.limits, { fragments: 3, heldFragments: 2 }); });
-  t.same([1, 2, 3, 4].map(id => fromVm(lab, A, later(id))), ['held', 'held', 'fragment_hold', 'fragment_table']);
-  t.equal(fromVm(lab, A, cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, 5)[0]), 'fragment_table', 'a first fragment needs an entry too');
+  const first = (id: number): Uint8Array => cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, id)[0];
+  t.same([1, 2, 3].map(id => fromVm(lab, A, later(id))), ['held', 'held', 'fragment_hold']);
+  t.equal(fromVm(lab, A, first(4)), 'forwarded', 'what could not be held has taken no entry');
+  t.equal(fromVm(lab, A, later(4)), 'forwarded');
+  t.equal(fromVm(lab, A, first(5)), 'forwarded', 'a datagram that knows its first gives way to the next');
+  t.same([later(4), later(5)].map(piece => fromVm(lab, A, piece)), ['fragment_hold', 'forwarded']);
   t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 7, LONG)), 'forwarded', 'RFC 4787 REQ-14a: whole packets do not suffer');
   lab.wait(3);
   t.equal(fromVm(lab, A, later(6)), 'held', 'room again');
   lab.take();
-  expectLedger(t, lab, { red: { held: 1, forwarded: 1, fragment_orphan: 2, fragment_hold: 1, fragment_table: 2 } });
+  expectLedger(t, lab, { red: { held: 1, forwarded: 5, fragment_orphan: 2, fragment_hold: 2 } });
+
+  const waiting = makeWorld(config => { config.gateway.limits['fragments'] = 2; });
+  t.same([later(1), later(2), later(3), first(4)].map(piece => fromVm(waiting, A, piece)), ['held', 'held', 'fragment_table', 'fragment_table'], 'one that waits gives way to nobody');
+  expectLedger(t, waiting, { red: { held: 2, fragment_table: 2 } });
 
   const none = makeWorld(config => { config.gateway.limits['heldFragments'] = 0; });
   t.equal(fromVm(none, A, later(1)), 'fragment_hold');

@@ -221,13 +221,17 @@ t.test('RFC 6888 REQ-11: the last ports of the pool are found; then new flows ar
   const lab = makeWorld(config => { Object.assign(config.gateway.limits, { sessions: 70_000, bindings: 70_000 }); });
   spendPorts(lab, RED_POOL, [1500, 60_001]);
   const flow = (port: number): string => fromVm(lab, A, udp(A.ca, port, FAR, 53));
-  t.same([flow(1), flow(2), flow(3)], ['forwarded', 'forwarded', 'nat_ports_spent']);
-  const [first, second, refused] = lab.take();
+  t.equal(flow(1), 'forwarded');
+  t.equal(flow(2), 'nat_ports_spent', 'hardly a port left: the long way round is gone once a second, not for every packet');
+  lab.wait(1);
+  t.equal(flow(2), 'forwarded');
+  lab.wait(1);
+  t.equal(flow(3), 'nat_ports_spent');
+  const [first, refused, second] = lab.take();
   t.same([first, second].map(sent => sent.bytes[24] << 8 | sent.bytes[25]), [60_001, 1500], 'from the place the dice say, and round');
   t.same(refused.bytes.subarray(8, 14), atVm(A, new Uint8Array(1)).bytes.subarray(8, 14));
   t.same([...refused.bytes.subarray(22 + 20, 22 + 22)], [3, 1], 'host unreachable to the VM');
   t.equal(flow(1), 'forwarded', 'an old flow');
-  // A port falls free, but the address was looked through in this second: that is not done for every packet.
   const { nat } = lab.gateway.context;
   nat.close(nat.findSession(nat.findOutside(17, ip4(RED_POOL), 2000, lab.now / 1000), ip4(FAR), 1, lab.now / 1000));
   t.equal(flow(4), 'nat_ports_spent');
@@ -238,7 +242,7 @@ t.test('RFC 6888 REQ-11: the last ports of the pool are found; then new flows ar
   lab.wait(8);
   t.equal(flow(3), 'forwarded', 'after the others have timed out');
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 6, nat_ports_spent: 2, originated: 2 } });
+  expectLedger(t, lab, { red: { forwarded: 6, nat_ports_spent: 3, originated: 3 } });
 });
 
 t.test('full tables fail closed: a flow that gets no binding or session is not sent, and costs the other table nothing', async t => {
@@ -343,14 +347,14 @@ t.test('what is too big for the uplink costs no binding', async t => {
   expectLedger(t, lab, { red: { too_big: 1, originated: 1 } });
 });
 
-t.test('a VM’s address that lost its record is not delivered to, whatever the binding says', async t => {
+t.test('a VM’s address that lost its record loses its sessions', async t => {
   const lab = makeWorld();
   const other = vm('nv6');
   fromVm(lab, other, udp(other.ca, 5000, FAR, 53));
   lab.take();
   lab.reload(makeConfig((_config, red) => { red.records = red.records.filter(record => record['ca'] !== other.ca); }));
-  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'no_record');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'nat_no_binding');
   t.equal(fromVm(lab, other, udp(other.ca, 5000, FAR, 53)), 'spoofed_source');
-  t.same(lab.take().map(sent => sent.peer), ['inet']);
-  expectLedger(t, lab, { red: { forwarded: 1, no_record: 1, originated: 1 }, '-': { spoofed_source: 1 } });
+  t.same(lab.take(), []);
+  expectLedger(t, lab, { red: { forwarded: 1, nat_no_binding: 1 }, '-': { spoofed_source: 1 } });
 });

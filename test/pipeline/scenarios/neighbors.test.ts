@@ -92,6 +92,27 @@ t.test('unicast ARP and ND between VMs are bridged like any frame', async t => {
   expectLedger(t, lab, { red: { forwarded: 5, mac_unknown: 2 } });
 });
 
+t.test('a neighbor may speak for its own address and MAC alone: ARP and ND are not carried with another’s', async t => {
+  const lab = makeWorld();
+  const B_TARGET = { mac: B.mac, address: B.ca6 };
+  const said = (frame: Uint8Array): string => fromHost(lab, 'nv4', A.vsid, frame);
+  t.equal(said(neighborAdvert(A.mac, A.mac, A.gateway6, B_TARGET, NaFlag.override, A.ca6)), 'spoofed_source', 'the gateway’s address');
+  t.equal(said(neighborAdvert(A.mac, A.mac, vm('nv6').ca6, B_TARGET, NaFlag.override, A.ca6)), 'spoofed_source', 'another VM’s');
+  t.equal(said(neighborAdvert(A.mac, '00:15:5d:00:00:99', A.ca6, B_TARGET, NaFlag.override)), 'spoofed_source', 'its own, at another MAC');
+  t.equal(said(neighborAdvert(A.mac, A.mac, A.ca6, B_TARGET, NaFlag.override)), 'forwarded', 'its own');
+  t.equal(said(ethernet(B.mac, A.mac, arpReply(GATEWAY_MAC, A.ca, B.mac, B.ca).subarray(14), 0x0806)), 'spoofed_source', 'ARP with the gateway’s MAC inside');
+  t.equal(said(arpReply(A.mac, A.ca, B.mac, B.ca)), 'forwarded');
+  t.equal(lab.take().length, 2);
+  expectLedger(t, lab, { '-': { spoofed_source: 1 }, red: { spoofed_source: 3, forwarded: 2 } }); // ND has passed the guard by its own source
+});
+
+t.test('ARP and ND are answered under the VSID in which was asked', async t => {
+  const lab = makeWorld();
+  const other = vm('nv4', 'db');
+  t.equal(fromHost(lab, 'nv4', A.vsid, arpRequest(other.mac, other.ca, A.gateway)), 'consumed', 'asked in web by a CA of db');
+  expectSent(t, lab, [atHost('nv4', A.vsid, arpReply(GATEWAY_MAC, A.gateway, other.mac, other.ca))]);
+});
+
 t.test('nothing is learned yet: announcements end here, by name', async t => {
   const lab = makeWorld();
   t.equal(fromHost(lab, 'nv4', A.vsid, arpReply(A.mac, A.ca, GATEWAY_MAC, A.gateway)), 'consumed', 'told to the gateway');

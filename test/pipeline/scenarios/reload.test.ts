@@ -1,7 +1,7 @@
 /** A new policy between two packets: what stays, what goes, and what keeps its number. */
 import t from 'tap';
 import { expectLedger, expectSent } from '../../support/expect.js';
-import { echo, tcp, udp } from '../../support/frames.js';
+import { cut4, echo, tcp, udp } from '../../support/frames.js';
 import type { Lab } from '../../support/lab.js';
 import {
   BLUE_NAT_KEY, BLUE_POOL, FAR, NAT_PORT, RED_POOL, atPeer, atVm, fromSite, fromUplink, fromVm, makeConfig, makeWorld, vm,
@@ -134,4 +134,30 @@ t.test('a tenant whose NAT went keeps nothing', async t => {
   t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'no_route');
   t.equal(lab.take().length, 1);
   expectLedger(t, lab, { red: { forwarded: 1, no_route: 1, originated: 1 }, blue: { forwarded: 1 } });
+});
+
+t.test('design §7: what the new policy would not open is revoked: no way there by NAT, or no record inside', async t => {
+  const rerouted = withFlows();
+  t.equal(rerouted.reload(makeConfig((_config, red) => { red.routes.push({ prefix: `${FAR}/32`, via: 'drop' }); })), 1);
+  t.equal(answerToRed(rerouted), 'nat_no_binding', 'nobody outside can keep it alive');
+  t.equal(answerToBlue(rerouted), 'forwarded');
+  const elsewhere = withFlows();
+  t.equal(elsewhere.reload(makeConfig((_config, red) => { red.routes.push({ prefix: '203.0.113.128/25', via: 'drop' }); })), 0, 'a route that the flow does not take');
+  t.equal(answerToRed(elsewhere), 'forwarded');
+  const gone = withFlows();
+  t.equal(gone.reload(makeConfig((_config, red) => { red.records = red.records.filter(record => record['ca'] !== A.ca); if (red.nat) red.nat.mappings = []; })), 1);
+  for (const lab of [rerouted, elsewhere, gone]) t.same(lab.imbalances(), []);
+});
+
+t.test('a reload gives up fragments on hold, and remembers those that know their first', async t => {
+  const pieces = (id: number): Uint8Array[] => cut4(udp(A.ca, 5000, FAR, 53, 'x'.repeat(100)), 48, id);
+  const lab = makeWorld();
+  t.equal(fromVm(lab, A, pieces(1)[0]), 'forwarded');
+  t.equal(fromVm(lab, A, pieces(2)[1]), 'held');
+  t.equal(lab.reload(makeConfig()), 0);
+  t.equal(fromVm(lab, A, pieces(1)[1]), 'forwarded');
+  t.equal(fromVm(lab, A, pieces(2)[1]), 'held', 'and what comes now is held anew');
+  lab.take();
+  lab.wait(3);
+  expectLedger(t, lab, { red: { forwarded: 2, fragment_orphan: 2 } });
 });

@@ -5,7 +5,7 @@ import { echo, ethernet, gre, icmp, tcp, udp } from '../../support/frames.js';
 import { bytes } from '../../support/bytes.js';
 import { concat } from '../../support/captures.js';
 import {
-  BLUE_KEY, FAR, FAR6, GATEWAY_MAC, HOST_NAMES, HQ_KEY, LAB_KEY, RED_KEY, SITE_PA, UPLINKS, atHost, atPeer, atVm, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm,
+  BLUE_KEY, FAR, FAR6, GATEWAY_MAC, HOST_NAMES, HQ_KEY, LAB_KEY, RED_KEY, RED_POOL, SITE_PA, UPLINKS, atHost, atPeer, atVm, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm,
 } from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4', 'db');
@@ -109,7 +109,7 @@ t.test('the longest prefix wins, then the lowest metric; "drop" drops without a 
 });
 
 t.test('::/0 is the default route of IPv6 alone', async t => {
-  const lab = makeWorld((_config, red) => { red.routes = [{ prefix: '::/0', via: 'forward' }]; });
+  const lab = makeWorld((_config, red) => { red.routes = [{ prefix: '::/0', via: 'forward' }]; red.nat = null; });
   t.equal(fromVm(lab, A, udp(A.ca, 1, FAR, 2)), 'no_route');
   t.equal(fromVm(lab, A, udp(A.ca6, 1, FAR6, 2)), 'forwarded');
   lab.take();
@@ -117,7 +117,7 @@ t.test('::/0 is the default route of IPv6 alone', async t => {
 });
 
 t.test('without a route: network unreachable, no route; in a subnet without a record: host and address unreachable', async t => {
-  const lab = makeWorld((_config, red) => { red.routes = []; });
+  const lab = makeWorld((_config, red) => { red.routes = []; red.nat = null; });
   const back = (packet: Uint8Array) => atHost('nv4', A.vsid, ethernet(A.mac, GATEWAY_MAC, packet));
   const cases = [
     [udp(A.ca, 1, FAR, 2), 'no_route', A.gateway, A.ca, 3, 0], [udp(A.ca6, 1, FAR6, 2), 'no_route', A.gateway6, A.ca6, 1, 0],
@@ -130,10 +130,10 @@ t.test('without a route: network unreachable, no route; in a subnet without a re
   expectLedger(t, lab, { red: { no_route: 2, no_record: 2, originated: 4 } });
 });
 
-t.test('a route via a CA goes to that VM’s host and MAC, whatever the destination; what lies behind it may answer under a wildcard record', async t => {
+t.test('a route via a CA goes to that VM’s host and MAC, whatever the destination; what lies behind it may answer through it alone', async t => {
   const mac = '00:15:5d:00:00:fa';
   const lab = makeWorld((_config, red) => {
-    red.records.push({ ca: '10.0.1.250', mac, host: 'vx4' }, { type: 'wildcard', mac, host: 'vx4', vsid: 5002 });
+    red.records.push({ ca: '10.0.1.250', mac, host: 'vx4' });
     red.routes.push({ prefix: '192.168.77.0/24', via: 'ca:10.0.1.250' });
   });
   t.equal(fromVm(lab, A, udp(A.ca, 1, '192.168.77.9', 2)), 'forwarded');
@@ -143,12 +143,16 @@ t.test('a route via a CA goes to that VM’s host and MAC, whatever the destinat
   expectSent(t, lab, [atVm(A, udp('192.168.77.9', 2, A.ca, 1, '', { ttl: 63 }))]);
   t.equal(fromVm(lab, B, udp('192.168.77.9', 2, A.ca, 1)), 'spoofed_source', 'another VM of that host');
   t.equal(fromVm(lab, { ...router, host: 'nv4' }, udp('192.168.77.9', 2, A.ca, 1)), 'spoofed_source', 'that MAC on another host');
-  t.equal(fromVm(lab, { ...router, vsid: 5001 }, udp('192.168.77.9', 2, A.ca, 1)), 'spoofed_source', 'in another VSID');
+  t.equal(fromVm(lab, { ...router, vsid: 5001 }, udp('192.168.77.9', 2, A.ca, 1)), 'forwarded', 'in another VSID of the domain, as from a host that routes');
+  lab.take();
+  for (const [source, whose] of [['192.168.78.9', 'nobody'], ['192.168.50.9', 'a site'], ['10.0.0.200', 'another subnet'], [RED_POOL, 'the pool'], [FAR, 'the Internet']] as const) {
+    t.equal(fromVm(lab, router, udp(source, 2, A.ca, 1)), 'spoofed_source', `an address of ${whose}`);
+  }
   t.equal(fromVm(lab, router, udp(A.ca, 2, B.ca, 1)), 'spoofed_source', 'a CA that has a record of its own');
   // From outside, too: a site reaches what is behind the router.
   t.equal(fromSite(lab, HQ_KEY, udp('192.168.50.9', 1, '192.168.77.9', 2)), 'forwarded');
   expectSent(t, lab, [atVm(router, udp('192.168.50.9', 1, '192.168.77.9', 2, '', { ttl: 63 }))]);
-  expectLedger(t, lab, { red: { forwarded: 3 }, '-': { spoofed_source: 4 } });
+  expectLedger(t, lab, { red: { forwarded: 4 }, '-': { spoofed_source: 8 } });
 });
 
 t.test('HNV: a wildcard record takes what no other record of its VSID matches, from inside and outside', async t => {

@@ -4,7 +4,7 @@ import { seeded } from '../../codecs/seeded.js';
 
 const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
-  const all = { datagrams: 4, slots: 3, slotBytes: 64, ...sizes };
+  const all = { datagrams: 4, slots: 3, slotBytes: 64, tenants: 3, ...sizes };
   return new FragmentTable(makeFragmentMemory(all, 9), all);
 }
 function add(table: FragmentTable, id: number, scope = 1, expires = 100): number {
@@ -31,8 +31,8 @@ t.test('a datagram is known by scope, addresses and id together', async t => {
 t.test('held datagrams come back oldest first, byte for byte, with how they came', async t => {
   const table = make();
   const entry = add(table, 7);
-  for (let i = 0; i < 3; i++) t.ok(table.hold(entry, new Uint8Array(80).fill(i), 10, 20 + i, 100 + i, 1, 2, 5));
-  t.notOk(table.hold(entry, new Uint8Array(8), 0, 8, 0, 0, 0, 0), 'three slots, not four');
+  for (let i = 0; i < 3; i++) t.ok(table.hold(entry, 1, new Uint8Array(80).fill(i), 10, 20 + i, 100 + i, 1, 2, 5));
+  t.notOk(table.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0), 'three slots, not four');
   const held = { ...NOTHING };
   for (let i = 0; i < 3; i++) {
     t.ok(table.release(entry, held));
@@ -40,16 +40,27 @@ t.test('held datagrams come back oldest first, byte for byte, with how they came
     t.match(held, { tag: 100 + i, carrier: 1, side: 2, peer: 5 });
   }
   t.notOk(table.release(entry, held));
-  t.ok(table.hold(entry, new Uint8Array(64), 0, 64, 0, 0, 0, 0), 'a slot’s whole length');
-  t.notOk(table.hold(entry, new Uint8Array(65), 0, 65, 0, 0, 0, 0), 'and one byte more');
+  t.ok(table.hold(entry, 1, new Uint8Array(64), 0, 64, 0, 0, 0, 0), 'a slot’s whole length');
+  t.notOk(table.hold(entry, 1, new Uint8Array(65), 0, 65, 0, 0, 0, 0), 'and one byte more');
+});
+
+t.test('of many slots a tenant gets a quarter, and the others find room', async t => {
+  const table = make({ slots: 80 });
+  const [red, blue] = [add(table, 1), add(table, 2)];
+  const hold = (entry: number, tenant: number): boolean => table.hold(entry, tenant, new Uint8Array(8), 0, 8, 0, 0, 0, 0);
+  for (let i = 0; i < 20; i++) t.ok(hold(red, 1), `slot ${i}`);
+  t.notOk(hold(red, 1), 'its share, not more');
+  t.ok(hold(blue, 2));
+  t.ok(table.release(red, { ...NOTHING }));
+  t.ok(hold(red, 1), 'a slot that came free counts no more');
 });
 
 t.test('no datagrams or no slots at all is a table that refuses, not one that breaks', async t => {
   const none = make({ slots: 0 });
   const entry = add(none, 1);
-  t.notOk(none.hold(entry, new Uint8Array(8), 0, 8, 0, 0, 0, 0));
+  t.notOk(none.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0));
   t.notOk(none.release(entry, { ...NOTHING }));
-  const full = make({ datagrams: 1 });
+  const full = make({ datagrams: 1 }); // with one that waits: it does not give way
   t.equal(add(full, 1), 0);
   t.equal(add(full, 2), -1);
   full.remove(0);
@@ -58,9 +69,9 @@ t.test('no datagrams or no slots at all is a table that refuses, not one that br
 
 t.test('whatever is added, known, held, released and expired in whatever order, the table agrees with a plain map', async t => {
   const random = seeded();
-  const sizes = { datagrams: 12, slots: 10, slotBytes: 32 };
+  const sizes = { datagrams: 12, slots: 10, slotBytes: 32, tenants: 3 };
   const table = make(sizes);
-  const model = new Map<string, { entry: number; expires: number; ports: number; held: { tag: number; bytes: number[] }[] }>();
+  const model = new Map<string, { entry: number; scope: number; known: boolean; expires: number; ports: number; held: { tag: number; bytes: number[] }[] }>();
   const wrong: string[] = [];
   const held = { ...NOTHING };
   let now = 0, tag = 0;
@@ -85,13 +96,21 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
     switch (random.below(6)) {
       case 0: case 1:
         if (row === undefined) {
+          const mayGo = [...model].filter(([, other]) => other.known && other.held.length === 0);
+          const isFull = model.size === sizes.datagrams;
           const entry = add(table, id, scope, now + 5);
-          if ((entry < 0) !== (model.size === sizes.datagrams)) wrong.push(`add says ${entry} with ${model.size} entries`);
-          if (entry >= 0) model.set(name, { entry, expires: now + 5, ports: 0, held: [] });
+          if ((entry < 0) !== (isFull && mayGo.length === 0)) wrong.push(`add says ${entry} with ${model.size} entries, ${mayGo.length} of which may go`);
+          if (isFull && entry >= 0) {
+            const [gone, was] = mayGo.find(([, other]) => other.entry === entry) ?? ['nobody', undefined];
+            if (was === undefined || mayGo.some(([, other]) => other.expires < was.expires)) wrong.push(`${gone} had to go`);
+            model.delete(gone);
+          }
+          if (entry >= 0) model.set(name, { entry, scope, known: false, expires: now + 5, ports: 0, held: [] });
         }
         break;
       case 2:
         if (row !== undefined) {
+          row.known = true;
           row.ports = random.u32();
           row.expires = now + 10;
           table.know(row.entry, 17, row.ports, 8, row.expires);
@@ -102,8 +121,9 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
         if (row !== undefined) {
           const bytes = Array.from({ length: random.below(33) }, () => random.below(256));
           const used = [...model.values()].reduce((sum, other) => sum + other.held.length, 0);
-          const kept = table.hold(row.entry, Uint8Array.from(bytes), 0, bytes.length, ++tag, 0, 0, 0);
-          if (kept !== (used < sizes.slots)) wrong.push(`hold says ${kept} with ${used} slots in use`);
+          const kept = table.hold(row.entry, scope, Uint8Array.from(bytes), 0, bytes.length, ++tag, 0, 0, 0);
+          const own = [...model.values()].reduce((sum, other) => sum + (other.scope === scope ? other.held.length : 0), 0);
+          if (kept !== (used < sizes.slots && own < 16)) wrong.push(`hold says ${kept} with ${used} slots in use, ${own} by the tenant`);
           if (kept) row.held.push({ tag, bytes });
         }
         break;
