@@ -83,6 +83,7 @@ function obey(message: ToWorker): void {
 async function drain(withinMs: number): Promise<void> {
   for (const receiver of receivers) receiver.close();
   clearInterval(timer);
+  gateway.giveUpHeld(); // no first fragment can come any more, and the totals shall add up
   const deadline = clock() + withinMs;
   while (outlet.pending() > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, DRAIN_LOOK_MS));
   tell({ type: 'drained', unsent: outlet.pending() });

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap';
 import { existsSync, statSync } from 'node:fs';
 import type { DropsAnswer, SessionsAnswer, StatusAnswer, TenantsAnswer } from '../../daemon/control/admin.js';
 import { causeway, ConfigFolder, Daemon, fromA, labConfig, openPeers, Peer, type LabConfig, type Peers } from './daemon.js';
-import { echo, gre, udp } from '../support/frames.js';
+import { cut4, echo, gre, udp } from '../support/frames.js';
 
 const SERVER = '198.51.100.7', POOL = '203.0.113.10', VM = '10.0.0.5';
 /** Where things are in a GRE packet without key. */
@@ -184,6 +184,15 @@ t.test('a socket that is not to be had is a plain sentence and exit 1, and leave
   t.match(taken.out, new RegExp(`cannot bind 127.0.0.1 port ${config.gateway.grePort}: another program has it`));
   t.notOk(existsSync(second.socket));
   t.equal((await daemon.fetch('/healthz')).status, 200, 'the first one is not disturbed');
+});
+
+t.test('TERM: a fragment still on hold has its fate before the totals are told', async t => {
+  const { daemon, peers } = await lab(t);
+  const [, later] = cut4(udp(VM, 5000, SERVER, 53, new Uint8Array(1000)), 800);
+  peers.hostA.send(fromA(later), daemon.port('gre'));
+  t.match((await daemon.received(1)).packets, { in: 1, held: 1 });
+  t.equal(await daemon.end('SIGTERM'), 0);
+  t.match(await daemon.line('drained'), { packets: { in: 1, dropped: 1, held: 0, out: 0 }, drops: { fragment_orphan: 1 } });
 });
 
 t.test('a second TERM while draining ends at once, exit 1', async t => {
