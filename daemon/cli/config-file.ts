@@ -1,7 +1,9 @@
 /** Config files: the one place that reads them, for every verb. */
-import { readFile } from 'node:fs/promises';
-import { text } from 'node:stream/consumers';
+import { createReadStream } from 'node:fs';
 import { readConfig, renderProblem, type Config, type Problem } from '../../config/index.js';
+
+/** 500,000 records; what is longer is no config, and a device need not end at all. */
+const LONGEST = 64 * 1024 * 1024;
 
 /** The file cannot be read at all; the message is a sentence for the operator. */
 export class UnreadableFile extends Error {}
@@ -19,11 +21,23 @@ export async function readConfigFile(path: string): Promise<ConfigFile> {
   const name = path === '-' ? 'stdin' : path;
   let content: string;
   try {
-    content = path === '-' ? await text(process.stdin) : await readFile(path, 'utf8');
+    content = await readAll(path === '-' ? process.stdin : createReadStream(path));
   } catch (error) {
     throw new UnreadableFile(`cannot read ${name}: ${whyUnreadable(error)}`);
   }
   return { name, ...readConfig(content, name) };
+}
+
+async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
+  const chunks: Buffer[] = [];
+  let len = 0;
+  for await (const chunk of stream) {
+    const piece = chunk as Buffer;
+    len += piece.length;
+    if (len > LONGEST) throw Object.assign(new Error(), { code: 'EFBIG' });
+    chunks.push(piece);
+  }
+  return Buffer.concat(chunks).toString('utf8');
 }
 
 /** Every problem, a line each, and how many there are. */
@@ -34,6 +48,7 @@ export function renderProblems({ name, problems }: ConfigFile): string {
 
 const WHY: Record<string, string> = {
   ENOENT: 'there is no such file', EACCES: 'permission denied', EISDIR: 'it is a directory', ENOTDIR: 'part of the path is no directory',
+  EFBIG: 'it is longer than 64 MiB, which no config is',
 };
 
 function whyUnreadable(error: unknown): string {

@@ -109,6 +109,7 @@ async function replay(options: Options, config: Config, io: Io): Promise<number>
     for await (const chunk of input) {
       run.push(chunk as Buffer);
       if (sink !== null && scribe !== null) await write(sink, scribe);
+      if (run.isBroken) break; // nothing behind a fault is read, and a device need not end
     }
     run.end();
     if (sink !== null && scribe !== null) await write(sink, scribe);
@@ -169,6 +170,11 @@ class ReplayRun {
     this.offline = new Offline(config, seed, observer, departure => {
       if (scribe !== null) this.#departures.push(departure);
     });
+  }
+
+  /** The capture cannot be read on. */
+  get isBroken(): boolean {
+    return this.#reader.fault !== null;
   }
 
   push(chunk: Uint8Array): void {

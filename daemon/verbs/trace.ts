@@ -167,6 +167,7 @@ function readCapture(values: Values): Prepared {
           if (record.number === wanted) return tracer.record(record, `packet ${wanted} of ${capture}`);
           tracer.pass(record);
         }
+        if (reader.fault !== null) break; // nothing behind a fault is read, and a device need not end
       }
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === undefined) throw error;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readArgs, readNumber } from '../../daemon/cli/args.js';
 import { UsageError } from '../../daemon/cli/cli.js';
@@ -96,6 +96,17 @@ t.test('check: all problems of a config at once, on standard input too, and exit
 t.test('a file that cannot be read is a plain sentence and exit 1', async t => {
   t.same(await called('check', '/no/such/file'), { code: 1, out: '', err: 'causeway: cannot read /no/such/file: there is no such file\n' });
   t.match(await called('run', '-c', '/'), { code: 1, err: 'causeway: cannot read /: it is a directory\n' });
+});
+
+t.test('a file without an end is refused at 64 MiB, and a capture at its first fault', async t => {
+  if (!existsSync('/dev/zero')) {
+    t.pass('there is no /dev/zero here');
+    return;
+  }
+  t.same(await called('check', '/dev/zero'), { code: 1, out: '', err: 'causeway: cannot read /dev/zero: it is longer than 64 MiB, which no config is\n' });
+  t.match(await called('run', '-c', '/dev/zero'), { code: 1, err: /longer than 64 MiB/ });
+  t.match(await called('replay', '/dev/zero', '-c', EXAMPLE), { code: 1, err: /^\/dev\/zero: packet 1, byte 0: not_a_capture/ });
+  t.match(await called('trace', '--capture', '/dev/zero', '--packet', '1', '-c', EXAMPLE), { code: 1, err: /^\/dev\/zero has no packet 1: 0 could be read; it cannot be read on from there: / });
 });
 
 t.test('show: nobody there is exit 4 and says where it looked', async t => {
