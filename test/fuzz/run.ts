@@ -1,5 +1,5 @@
 /**
- * The long run: node --import=@tapjs/typescript/import test/fuzz/run.ts [FRAMES] [SEED]
+ * The long run: npm run fuzz -- [FRAMES] [SEED]
  * A million frames without further arguments. Prints the seed first, so that what goes wrong can be seen again.
  */
 import { fuzz } from './fuzz.js';
