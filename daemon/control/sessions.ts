@@ -42,8 +42,6 @@ export interface SessionList {
   readonly matching: number;
 }
 
-/** A binding that is no more; see nat-state.ts. */
-const FREE = 0xffffffff;
 const PROTOCOLS: Record<number, string> = { [IpProtocol.tcp]: 'tcp', [IpProtocol.udp]: 'udp', [IpProtocol.icmp]: 'icmp' };
 
 /** Sessions that match, up to the limit, and how many match in all. `now` in ms. */
@@ -53,7 +51,7 @@ export function listSessions(nat: NatState, nameOf: (tenant: number) => string, 
   let matching = 0;
   for (let session = 0; session < nat.sizes.sessions; session++) {
     const binding = nat.bindingOf(session);
-    if (binding === FREE || nat.expires(session) <= seconds) continue;
+    if (!nat.isOpen(session) || nat.expires(session) <= seconds) continue;
     const tenant = nat.tenantOf(binding);
     const inside = nat.inside(binding), insidePort = nat.insidePort(binding), outsidePort = nat.outsidePort(binding), remotePort = nat.remotePort(session);
     if (filter.tenant !== undefined && filter.tenant !== tenant) continue;
@@ -67,7 +65,7 @@ export function listSessions(nat: NatState, nameOf: (tenant: number) => string, 
       mapped: nat.isStatic(binding),
       ageSeconds: seconds - nat.created(session), expiresInSeconds: nat.expires(session) - seconds,
     };
-    if (nat.bindingOf(session) !== binding) continue; // closed meanwhile: the row may be of two sessions
+    if (!nat.isOpen(session) || nat.bindingOf(session) !== binding) continue; // closed meanwhile: the row may be of two sessions
     matching++;
     if (sessions.length < filter.limit) sessions.push(row);
   }

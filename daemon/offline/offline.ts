@@ -15,6 +15,7 @@ import { Encap, PeerKind } from '../../pipeline/policy.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { Reason } from '../../pipeline/reasons.js';
 import { compileConfig, stateSizes, TenantIds } from '../tables.js';
+import { TICK_MS } from '../worker/clock.js';
 
 /** A frame the gateway would have sent, from `mem[at]` to the end of `mem`; its tunnel header is at `payloadAt`. */
 export interface Departure {
@@ -27,8 +28,6 @@ export interface Departure {
 
 /** Sessions and fragments count seconds in 32 bits; so much below the end, no timer that is added overflows. */
 const LATEST_MS = 0xf0000000 * 1000;
-/** As often as the daemon lets timers run. */
-const TICK_MS = 100;
 /** The looks at the fragment table in one tick; see gateway.ts. */
 const FRAGMENTS_PER_TICK = 4096;
 /** Ports above FLOW_PORT_MIN, as a mask. */

@@ -11,6 +11,9 @@ export interface ClockBase {
 
 export type Clock = () => number;
 
+/** How often timers run, in a worker and in a replay. */
+export const TICK_MS = 100;
+
 export function startClock(): ClockBase {
   return { epoch: Date.now(), tick: process.hrtime.bigint() };
 }

@@ -7,7 +7,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
-import { readClock } from './clock.js';
+import { readClock, TICK_MS } from './clock.js';
 import { Count } from './counters.js';
 import type { FromWorker, Listen, LogWord, ToWorker, WorkerStart } from './messages.js';
 import { SocketOutlet } from './outlet.js';
@@ -16,7 +16,6 @@ import { Repeats } from './repeats.js';
 import { makeAddressReader } from './senders.js';
 import { makeSocket } from './sockets.js';
 
-const TICK_MS = 100;
 /** How often a draining worker looks whether the kernel has taken what was queued. */
 const DRAIN_LOOK_MS = 10;
 

@@ -2,7 +2,7 @@ import t from 'tap';
 import { putU16, putU32, u16, u32 } from '../../codecs/bytes.js';
 import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16 } from '../../codecs/checksum.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 
 /** The slow, obvious sum: one word at a time, each carry brought round at once. */
 function plainSum(mem: Uint8Array, at: number, end: number, seed = 0): number {

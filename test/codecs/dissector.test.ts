@@ -17,7 +17,7 @@ import { fillUdpChecksum4, fillUdpChecksum6, patchUdp32, setUdpSrcPort, writeUdp
 import { VXLAN_PORT, writeVxlan } from '../../codecs/vxlan.js';
 import { bytes } from '../support/bytes.js';
 import { installed } from '../support/captures.js';
-import { seeded, type Seeded } from './seeded.js';
+import { seeded, type Seeded } from '../support/seeded.js';
 
 const A6 = bytes('20010db8000100000000000000000005');
 const B6 = bytes('20010db8000200000000000000000007');

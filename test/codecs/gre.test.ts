@@ -2,7 +2,7 @@ import t from 'tap';
 import { Fault } from '../../codecs/faults.js';
 import { greChecksumOk, GreView, parseGre, writeGre, writeGreFull } from '../../codecs/gre.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector } from './vectors.js';
 
 const view = new GreView();

@@ -8,7 +8,7 @@ import {
 import { ipv4Checksum, ipv4Dst, ipv4Src, setIpv4Dst, setIpv4Src, setIpv4Ttl, writeIpv4 } from '../../codecs/ipv4.js';
 import { patchUdp32, setUdpSrcPort, UDP_CHECKSUM, UDP_SRC_PORT, udpChecksum, udpSrcPort } from '../../codecs/udp.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector } from './vectors.js';
 
 t.test('RFC 792: every field reads as it is written', async t => {

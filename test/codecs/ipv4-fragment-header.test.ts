@@ -3,7 +3,7 @@ import {
   checkIpv4, ipv4HeaderLen, recomputeIpv4Checksum, setIpv4Fragment, setIpv4TotalLen, writeIpv4FragmentHeader,
 } from '../../codecs/ipv4.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded, type Seeded } from './seeded.js';
+import { seeded, type Seeded } from '../support/seeded.js';
 
 const FIXED = '00000000 40110000 0a000005 c6336407';
 

@@ -7,7 +7,7 @@ import {
   writeIpv4,
 } from '../../codecs/ipv4.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector } from './vectors.js';
 
 /** A header with these bytes, its checksum filled, and a payload to its total length. */

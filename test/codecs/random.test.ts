@@ -13,7 +13,7 @@ import { checkUdp, checkUdpFragment, udpChecksumOk4 } from '../../codecs/udp.js'
 import { checkVxlan } from '../../codecs/vxlan.js';
 import { hex } from '../support/bytes.js';
 import { dissectFrame, dissectIp } from './dissect.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector, vectorNames } from './vectors.js';
 
 const FAULTS = Object.keys(Fault).length;

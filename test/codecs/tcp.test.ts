@@ -7,7 +7,7 @@ import {
 } from '../../codecs/tcp.js';
 import { writeIpv6 } from '../../codecs/ipv6.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector } from './vectors.js';
 
 const SRC = 0x0a000005;

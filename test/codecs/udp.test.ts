@@ -6,7 +6,7 @@ import {
   udpChecksum, udpChecksumOk4, udpChecksumOk6, udpDstPort, udpLen, udpSrcPort, writeUdp,
 } from '../../codecs/udp.js';
 import { bytes, hex } from '../support/bytes.js';
-import { seeded } from './seeded.js';
+import { seeded } from '../support/seeded.js';
 import { vector } from './vectors.js';
 
 const INSIDE = 0x0a000005;

@@ -2,7 +2,7 @@
 import type { LedgerTotals } from '../../pipeline/ledger.js';
 import { REASON_NAMES } from '../../pipeline/reasons.js';
 import { hex } from '../support/bytes.js';
-import { seeded, type Seeded } from '../codecs/seeded.js';
+import { seeded, type Seeded } from '../support/seeded.js';
 import { HOST_NAMES, HOSTS, SITE_PA, UPLINKS } from '../support/world.js';
 import { corpus, type Seed } from './corpus.js';
 import { mutate } from './mutate.js';

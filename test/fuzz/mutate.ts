@@ -1,5 +1,5 @@
 /** Ways to spoil a datagram. All of them are driven by one seeded generator, so a seed brings a run back. */
-import type { Seeded } from '../codecs/seeded.js';
+import type { Seeded } from '../support/seeded.js';
 import { innerAt, mend } from './packet.js';
 
 const BYTES = [0, 1, 2, 4, 6, 8, 17, 20, 41, 43, 44, 47, 58, 59, 60, 64, 127, 128, 255];

@@ -8,7 +8,7 @@ import { Gateway, makeSharedState } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import type { PolicyData } from '../../pipeline/policy.js';
 import { seededRandom } from '../../pipeline/random.js';
-import type { Seeded } from '../codecs/seeded.js';
+import type { Seeded } from '../support/seeded.js';
 import { words } from '../support/frames.js';
 import { NAT_PORT } from '../support/world.js';
 import { fuzzConfig } from './corpus.js';
