@@ -173,7 +173,8 @@ t.test('an independent dissector sees the layers we wrote, every checksum good, 
     const sums = statuses.join(',').split(',').filter(status => status !== '');
     const wanted = want.split(':').filter(layer => (STATUS as readonly string[]).includes(layer) && layer !== 'gre').length;
     const seen = layers.split(':').filter(layer => layer !== 'data').join(':');
-    if (!seen.startsWith(want) || malformed !== '' || sums.length < wanted || sums.some(status => status !== '1')) {
+    // Behind our last layer it guesses at the random payload, and may find its guess malformed: that is not ours.
+    if (!seen.startsWith(want) || (malformed !== '' && seen === want) || sums.length < wanted || sums.some(status => status !== '1')) {
       wrong.push(`${want}: ${line} ${Buffer.from(packets[i].mem).toString('hex')}`);
     }
   }
