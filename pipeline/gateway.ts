@@ -49,7 +49,8 @@ export function makeSharedState(sizes: StateSizes, workers: number, seed: number
 
 /** Every session is looked at once in so many seconds, however many there are. */
 const SWEEP_SECONDS = 8;
-const FRAGMENTS_PER_TICK = 4096;
+/** The looks at the fragment table in one tick. */
+export const FRAGMENTS_PER_TICK = 4096;
 
 export class Gateway {
   readonly context: Context;

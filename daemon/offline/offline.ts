@@ -8,7 +8,7 @@ import { LinkView, parseLink } from '../../codecs/link.js';
 import { UNDERLAY_HEADROOM, UnderlayView, parseUnderlay, writeUnderlay, type UnderlayRoute } from '../../codecs/underlay.js';
 import { VXLAN_PORT } from '../../codecs/vxlan.js';
 import type { Address, Config, Words } from '../../config/types.js';
-import { Gateway, makeSharedState, type Observer } from '../../pipeline/gateway.js';
+import { FRAGMENTS_PER_TICK, Gateway, makeSharedState, type Observer } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { Encap, PeerKind } from '../../pipeline/policy.js';
@@ -28,8 +28,6 @@ export interface Departure {
 
 /** Sessions and fragments count seconds in 32 bits; so much below the end, no timer that is added overflows. */
 const LATEST_MS = 0xf0000000 * 1000;
-/** The looks at the fragment table in one tick; see gateway.ts. */
-const FRAGMENTS_PER_TICK = 4096;
 /** Ports above FLOW_PORT_MIN, as a mask. */
 const FLOW_PORTS = 0x3fff;
 /** Timers run on for so long after the last packet. */

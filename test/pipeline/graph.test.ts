@@ -5,7 +5,7 @@ import { Fate, type Stage } from '../../pipeline/context.js';
 import { WALKS } from '../../pipeline/graph.js';
 import { Walk } from '../../pipeline/packet.js';
 import { renderDrops } from '../../pipeline/reasons.js';
-import { seeded } from '../codecs/seeded.js';
+import { seeded } from '../support/seeded.js';
 import { corpus } from '../fuzz/corpus.js';
 import { Rig } from '../fuzz/rig.js';
 

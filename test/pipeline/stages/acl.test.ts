@@ -6,7 +6,7 @@ import { Packet } from '../../../pipeline/packet.js';
 import { ANY_PROTOCOL, type RuleColumns } from '../../../pipeline/policy.js';
 import { Reason } from '../../../pipeline/reasons.js';
 import { maskWord } from '../../../pipeline/tables/lpm.js';
-import { seeded } from '../../codecs/seeded.js';
+import { seeded } from '../../support/seeded.js';
 
 const RULES = 20;
 const PACKETS = 100;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
-import { seeded } from '../../codecs/seeded.js';
+import { seeded } from '../../support/seeded.js';
 
 const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { Lpm, LpmBuilder, maskWord } from '../../../pipeline/tables/lpm.js';
-import { seeded } from '../../codecs/seeded.js';
+import { seeded } from '../../support/seeded.js';
 
 type Words = [number, number, number, number];
 

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { NatState, makeNatMemory, type NatSizes } from '../../../pipeline/tables/nat-state.js';
-import { seeded } from '../../codecs/seeded.js';
+import { seeded } from '../../support/seeded.js';
 
 const UDP = 17, TCP = 6;
 const INSIDE = 0x0a000005, OUTSIDE = 0xcb007101, REMOTE = 0xc6336407;

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { WordMap, WordMapBuilder, hashWords } from '../../../pipeline/tables/word-map.js';
-import { seeded } from '../../codecs/seeded.js';
+import { seeded } from '../../support/seeded.js';
 
 t.test('10,000 random keys: every one is found, near misses are not, the first value under a key stays', async t => {
   const random = seeded();
