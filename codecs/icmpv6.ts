@@ -23,7 +23,7 @@ const QUOTE_UNITS = 4; // u8, in errors 1 and 3: length of the quote in units of
 const SEQ = 6; // u16, in echoes
 export const ICMPV6_LEN = 8;
 export const ND_TARGET = 8; // 16 bytes, in solicitation, advertisement and redirect
-const ND_OPTIONS = 24; // of solicitation and advertisement
+export const ND_OPTIONS = 24; // where the options of solicitation and advertisement begin
 const LINK_OPTION_LEN = 8; // type, length, MAC
 const MIN_QUOTE_LEN = 128;
 

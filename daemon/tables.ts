@@ -56,7 +56,7 @@ export function stateSizes(config: Config): StateSizes {
   return {
     tenants: limits.tenants,
     nat: { bindings: limits.bindings, sessions: limits.sessions, tenants: limits.tenants },
-    fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), tenants: limits.tenants },
+    fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), holders: 2 * (limits.tenants + 1) },
   };
 }
 

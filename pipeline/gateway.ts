@@ -8,7 +8,7 @@ import { Context, Fate, HEADROOM, type Outlet, type Stage } from './context.js';
 import { WALKS } from './graph.js';
 import { Cell, Ledger, ledgerBytes } from './ledger.js';
 import { Packet, Side, Walk } from './packet.js';
-import { NONE, PeerKind, Policy, Via, type PolicyData } from './policy.js';
+import { PeerKind, Policy, type PolicyData } from './policy.js';
 import type { Random } from './random.js';
 import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
@@ -228,17 +228,20 @@ export function slotBytesFor(mtu: number): number {
   return Math.max(2048, mtu + HEADROOM);
 }
 
-/** Whether `policy` would still open a session of this binding to `remote`. ACLs are asked packet by packet anyway. */
+/**
+ * Whether `policy` would still open this session: the outside end is the tenant's and nobody else's, the inside one is
+ * delivered to somebody, and the way to `remote` is NAT. ACLs are asked packet by packet anyway.
+ */
 function isStillAllowed(policy: Policy, nat: NatState, binding: number, remote: number): boolean {
   const { mappings } = policy;
   const tenant = nat.tenantOf(binding);
-  if (policy.findPoolOwner(nat.outside(binding)) !== tenant) return false;
-  const mapping = policy.mappingsOutside.find(nat.protocolOf(binding), nat.outside(binding), nat.outsidePort(binding), 0, 0);
-  const isMapped = mapping >= 0 && mappings.internal[mapping] === nat.inside(binding) && mappings.internalPort[mapping] === nat.insidePort(binding);
-  if (nat.isStatic(binding) ? !isMapped : mapping >= 0) return false;
-  const there = policy.routing.find(tenant, 0, 0, V4_MAPPED, remote);
-  if (there < 0 || policy.routes.via[there] !== Via.nat) return false;
-  const back = policy.routing.find(tenant, 0, 0, V4_MAPPED, nat.inside(binding));
-  return back >= 0 && (policy.routes.via[back] !== Via.subnet || policy.findRecord(tenant, 0, 0, V4_MAPPED, nat.inside(binding)) >= 0
-    || policy.subnets.wildcard[policy.routes.target[back]] !== NONE);
+  if (policy.findPoolOwner(nat.outside(binding)) !== tenant || !policy.isByNat(tenant, remote)) return false;
+  const protocol = nat.protocolOf(binding), inside = nat.inside(binding), insidePort = nat.insidePort(binding);
+  const mapping = policy.mappingsOutside.find(protocol, nat.outside(binding), nat.outsidePort(binding), 0, 0);
+  if (nat.isStatic(binding)) {
+    if (mapping < 0 || mappings.internal[mapping] !== inside || mappings.internalPort[mapping] !== insidePort) return false;
+  } else if (mapping >= 0 || policy.mappingsInside.find(tenant, protocol, inside, insidePort, 0) >= 0) {
+    return false; // its outside port is promised to a mapping now, or its inside one has a mapping to leave by
+  }
+  return policy.deliverTo(tenant, 0, 0, V4_MAPPED, inside) >= 0;
 }

@@ -5,6 +5,7 @@
  * is the view a worker puts over it. Workers switch from one policy to the next between packets, whole.
  * Rows are numbered: peers (hosts, then uplinks, then sites), subnets, records, routes, rules, mappings.
  */
+import { V4_MAPPED } from './address.js';
 import { Lpm, type LpmData } from './tables/lpm.js';
 import { WordMap, type WordMapData } from './tables/word-map.js';
 import type { GatewayRow, Timers } from './policy-rows.js';
@@ -221,6 +222,28 @@ export class Policy {
   /** The record of a MAC in a subnet, or -1. */
   findMac(subnet: number, high: number, low: number): number {
     return this.byMac.find(subnet, high, low, 0, 0);
+  }
+
+  /** The record that packets of the tenant to this address are delivered by, along `route`: its own, the subnet's wildcard or the next hop's; -1 for none. */
+  deliverVia(route: number, tenant: number, a: number, b: number, c: number, d: number): number {
+    const target = this.routes.target[route];
+    if (this.routes.via[route] === Via.record) return target;
+    if (this.routes.via[route] !== Via.subnet) return -1;
+    const own = this.findRecord(tenant, a, b, c, d);
+    const record = own >= 0 ? own : this.subnets.wildcard[target];
+    return record === NONE || this.records.peer[record] === NONE ? -1 : record;
+  }
+
+  /** As `deliverVia`, along whatever route the tenant has. */
+  deliverTo(tenant: number, a: number, b: number, c: number, d: number): number {
+    const route = this.routing.find(tenant, a, b, c, d);
+    return route < 0 ? -1 : this.deliverVia(route, tenant, a, b, c, d);
+  }
+
+  /** Whether the tenant reaches this IPv4 address by NAT. */
+  isByNat(tenant: number, address: number): boolean {
+    const route = this.routing.find(tenant, 0, 0, V4_MAPPED, address);
+    return route >= 0 && this.routes.via[route] === Via.nat;
   }
 
   /** Largest inner IP packet that fits the tunnel to `peer`, in bytes. */

@@ -53,15 +53,16 @@ export const REASONS = {
 
   // NAT
   nat_ipv6:           { severity: 'unsupported', help: 'NAT is IPv4 only', source: 'design: packet walks' },
-  nat_protocol:       { severity: 'unsupported', help: 'NAT carries TCP, UDP and ICMP echo only', source: 'RFC 4787 §3' },
+  nat_protocol:       { severity: 'unsupported', help: 'NAT carries TCP, UDP and ICMP queries only', source: 'RFC 4787 §3' },
   nat_icmp:           { severity: 'unsupported', help: 'ICMP type that NAT does not carry in this direction', source: 'RFC 5508 §7' },
   nat_icmp_fragment:  { severity: 'unsupported', help: 'ICMP error in fragments: what it quotes cannot be checked', source: 'RFC 5508 §4' },
   nat_icmp_quote:     { severity: 'malformed',   help: 'ICMP error whose quoted packet cannot be read', source: 'RFC 5508 §4.2 REQ-3' },
   nat_no_binding:     { severity: 'policy',      help: 'No binding or mapping for this external address and port', source: 'RFC 4787 §5' },
   nat_no_session:     { severity: 'policy',      help: 'ICMP error about a session that does not exist', source: 'RFC 5508 §4.2 REQ-4' },
   nat_tcp_not_syn:    { severity: 'policy',      help: 'TCP segment without a session, and no SYN that could open one', source: 'RFC 7857 §2' },
+  nat_no_way_back:    { severity: 'policy',      help: 'From an address that the tenant does not reach by NAT: no answer could come back this way', source: 'RFC 3704 §2.3; config routes[]' },
   nat_wrong_uplink:   { severity: 'policy',      help: "Packet for a pool address from another uplink or key than the tenant's", source: 'config nat.uplink, nat.key' },
-  nat_ports_spent:    { severity: 'capacity',    help: 'External address has no free port', source: 'config nat.pool; RFC 6888 §4 REQ-11' },
+  nat_ports_spent:    { severity: 'capacity',    help: 'External address has no free port, or hardly one', source: 'config nat.pool; RFC 6888 §4 REQ-11' },
   nat_bindings_spent: { severity: 'capacity',    help: 'Binding table is full', source: 'config limits.bindings' },
   nat_sessions_spent: { severity: 'capacity',    help: 'Session table is full', source: 'config limits.sessions' },
 

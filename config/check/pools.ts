@@ -1,6 +1,7 @@
 /**
- * NAT pools against the underlay. The gateway knows a tenant by the PA that speaks, so no packet of a tenant's may leave
- * with a source that is somebody's PA, and none for a PA may be taken for a tenant's.
+ * NAT pools against the underlay. The gateway knows a tenant by the PA that speaks, so NAT must not give a tenant's packet a
+ * source that is somebody's PA, and none for a PA may be taken for a tenant's. (What a tenant forwards keeps its CA, which
+ * the physical network has to filter.)
  */
 import { findLongest, makeIndex } from '../prefix-index.js';
 import { nodeOfItem } from '../problems.js';

@@ -22,8 +22,12 @@ export function tcpNext(state: number, flags: number, outbound: boolean): number
     case TcpState.established:
       if (rst) return TcpState.trans;
       return !fin ? state : outbound ? TcpState.inFin : TcpState.outFin;
-    case TcpState.inFin: return fin && !outbound ? TcpState.bothFin : state;
-    case TcpState.outFin: return fin && outbound ? TcpState.bothFin : state;
+    case TcpState.inFin: // who has closed and says SYN again begins anew, whether the other end ever closed or not
+      if (outbound && isOpening(flags)) return TcpState.inInit;
+      return fin && !outbound ? TcpState.bothFin : state;
+    case TcpState.outFin:
+      if (!outbound && isOpening(flags)) return TcpState.outInit;
+      return fin && outbound ? TcpState.bothFin : state;
     case TcpState.trans: return rst ? state : TcpState.established;
     case TcpState.bothFin: // a port pair used again (RFC 9293 §3.6.1) begins a new session under the old one's number
       return !isOpening(flags) ? state : outbound ? TcpState.inInit : TcpState.outInit;

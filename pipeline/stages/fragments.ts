@@ -6,7 +6,7 @@
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { Fate, seconds, type Context } from '../context.js';
-import { Fragment, type Packet } from '../packet.js';
+import { Fragment, Walk, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 
 /**
@@ -32,6 +32,7 @@ export function fragments(p: Packet, c: Context): number {
   let entry = table.find(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId);
 
   if (p.fragment === Fragment.first) {
+    if (entry < 0 && isUnbound(p, c, now)) return Fate.next; // natIn is about to drop it: nothing to remember
     if (entry < 0) entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragment);
     if (entry < 0) return Reason.fragment_table;
     // A second first fragment begins a new datagram under an old number: its ports count from here on.
@@ -48,13 +49,20 @@ export function fragments(p: Packet, c: Context): number {
     return Fate.next;
   }
   if (p.resumed) return Reason.fragment_orphan; // its first was dropped before it could be known
-  if (!table.canHold(p.tenant, p.end - p.at)) return Reason.fragment_hold; // before it costs anybody an entry
+  const holder = p.tenant << 1 | (p.frameAt < 0 ? 1 : 0); // what outsiders send counts apart from the tenant's own
+  if (!table.canHold(holder, p.end - p.at)) return Reason.fragment_hold; // before it costs anybody an entry
   if (entry < 0) {
     entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragmentHold);
     if (entry < 0) return Reason.fragment_table;
   }
-  table.hold(entry, p.tenant, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer);
+  table.hold(entry, holder, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer);
   return Fate.held;
+}
+
+/** From the Internet to an address and port of the pool that lead to nobody. */
+function isUnbound(p: Packet, c: Context, now: number): boolean {
+  if (p.next !== Walk.uplinkNat || (p.protocol !== IpProtocol.tcp && p.protocol !== IpProtocol.udp)) return false;
+  return c.nat.findOutside(p.protocol, p.dst3, p.dport, now) < 0 && c.policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0) < 0;
 }
 
 function borrowPorts(p: Packet, ports: number): void {

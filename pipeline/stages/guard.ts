@@ -11,7 +11,7 @@ import { ETHERNET_SRC } from '../../codecs/ethernet.js';
 import { IPV6_SRC, isIpv6LinkLocal, isIpv6Unspecified } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
-import { NONE, RecordKind, Via } from '../policy.js';
+import { RecordKind } from '../policy.js';
 import { Reason } from '../reasons.js';
 
 export function guard(p: Packet, c: Context): number {
@@ -42,15 +42,11 @@ export function ownedMac(p: Packet, c: Context): number {
  */
 export function ownedAddress(p: Packet, c: Context, a0: number, a1: number, a2: number, a3: number): number {
   const { policy } = c;
-  const { records, routes } = policy;
+  const { records } = policy;
   const own = policy.findRecord(p.claimed, a0, a1, a2, a3);
   if (own >= 0) return records.kind[own] === RecordKind.static && records.peer[own] === p.peer ? own : -1;
-  const route = policy.routing.find(p.claimed, a0, a1, a2, a3);
-  if (route < 0) return -1;
-  const target = routes.target[route];
-  const via = routes.via[route];
-  const router = via === Via.record ? target : via === Via.subnet ? policy.subnets.wildcard[target] : NONE;
-  if (router === NONE || records.peer[router] !== p.peer) return -1;
+  const router = policy.deliverTo(p.claimed, a0, a1, a2, a3);
+  if (router < 0 || records.peer[router] !== p.peer) return -1;
   const source = p.frameAt + ETHERNET_SRC;
   const isRouter = macHigh(p.mem, source) === records.macHigh[router] && macLow(p.mem, source) === records.macLow[router];
   return isRouter ? router : -1;

@@ -129,6 +129,7 @@ function track(p: Packet, c: Context, binding: number, remote: number, remotePor
   let session = nat.findSession(binding, remote, remotePort, now);
   if (session < 0) {
     if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+    if (!outbound && !c.policy.isByNat(p.tenant, remote)) return Reason.nat_no_way_back;
     const state = isTcp ? outbound ? TcpState.inInit : TcpState.outInit : 0;
     const lifetime = isTcp ? timers.tcpTransitory : p.protocol === IpProtocol.udp ? timers.udp : timers.icmp;
     session = nat.open(binding, remote, remotePort, state, now + lifetime, now);

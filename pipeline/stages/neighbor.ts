@@ -12,7 +12,7 @@ import {
 import { macHigh, macLow, sameBytes, u32 } from '../../codecs/bytes.js';
 import { ETHERNET_DST, ETHERNET_SRC, EtherType, isGroupMac } from '../../codecs/ethernet.js';
 import {
-  Icmpv6Type, NaFlag, ND_TARGET, NdOption, checkIcmpv6, checkNd, checkNdAddresses, fillIcmpv6Checksum, findNdOption, writeNeighborAdvert,
+  Icmpv6Type, NaFlag, ND_TARGET, ND_OPTIONS, NdOption, checkIcmpv6, checkNd, checkNdAddresses, fillIcmpv6Checksum, writeNeighborAdvert,
 } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { IPV6_LEN, IPV6_SRC, ipv6HopLimit, isIpv6LinkLocal, isIpv6Unspecified, writeIpv6 } from '../../codecs/ipv6.js';
@@ -116,7 +116,7 @@ function isFrameSource(p: Packet, at: number): boolean {
   return sameBytes(p.mem, at, p.mem, p.frameAt + ETHERNET_SRC, 6);
 }
 
-/** An advertisement of an address that is not the sender's, or any message with a link address that is not the frame's. */
+/** An advertisement of an address that is not the sender's, or any message with a link address that is not the frame's. A link-local address is anybody's who has the MAC. */
 function claimsAnother(p: Packet, c: Context): boolean {
   const { mem, l4, end } = p;
   if (p.icmpType === Icmpv6Type.neighborAdvert) {
@@ -125,8 +125,11 @@ function claimsAnother(p: Packet, c: Context): boolean {
       : ownedAddress(p, c, u32(mem, target), u32(mem, target + 4), u32(mem, target + 8), u32(mem, target + 12));
     if (owned < 0) return true;
   }
-  const link = findNdOption(mem, l4, end, p.icmpType === Icmpv6Type.neighborAdvert ? NdOption.targetLink : NdOption.sourceLink);
-  return link >= 0 && (mem[link + 1] !== 1 || !isFrameSource(p, link + 2));
+  for (let option = l4 + ND_OPTIONS; option < end; option += mem[option + 1] << 3) {
+    const isLink = mem[option] === NdOption.sourceLink || mem[option] === NdOption.targetLink;
+    if (isLink && !isFrameSource(p, option + 2)) return true;
+  }
+  return false;
 }
 
 /** As `toSender`, but under the VSID in which was asked, for that is where the answer is waited for. */

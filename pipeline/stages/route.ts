@@ -7,7 +7,7 @@
 import { IPV6_DST, IPV6_SRC, isIpv6LinkLocal } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import { Walk, type Packet } from '../packet.js';
-import { NONE, RecordKind, Via } from '../policy.js';
+import { RecordKind, Via } from '../policy.js';
 import { Reason } from '../reasons.js';
 import { maskWord } from '../tables/lpm.js';
 import { isForGateway, passOn } from './neighbor.js';
@@ -83,19 +83,13 @@ function isBroadcast(p: Packet, bits: number): boolean {
 /** The host to deliver to, as the tenant's route says: by the CA's own record or the subnet's wildcard, or by the next hop's. */
 export function deliver(p: Packet, c: Context): number {
   const { policy } = c;
-  const { records, routes, subnets } = policy;
+  const { records, routes } = policy;
   if (p.route < 0) p.route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
   if (p.route < 0) return Reason.no_route;
-  const target = routes.target[p.route];
-  let record = target;
-  if (routes.via[p.route] === Via.subnet) {
-    record = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
-    if (record < 0 && isBroadcast(p, routes.bits[p.route])) return Reason.frame_multicast;
-    if (record < 0) record = subnets.wildcard[target];
-    if (record === NONE || records.peer[record] === NONE) return Reason.no_record;
-  } else if (routes.via[p.route] !== Via.record) {
-    return routes.via[p.route] === Via.drop ? Reason.route_drop : Reason.transit;
-  }
+  const via = routes.via[p.route];
+  if (via === Via.subnet && isBroadcast(p, routes.bits[p.route])) return Reason.frame_multicast;
+  const record = policy.deliverVia(p.route, p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  if (record < 0) return via === Via.subnet ? Reason.no_record : via === Via.drop ? Reason.route_drop : Reason.transit;
   p.record = record;
   p.toPeer = records.peer[record];
   return Fate.next;

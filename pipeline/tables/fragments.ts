@@ -6,33 +6,33 @@
  * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory.
  *
  *   entry, 16 words: next scope src×4 dst×4 id flags:8|protocol:8 ports firstEnd expires held
- *   slot,   8 words: next length tag carrier side peer tenant -   and its bytes
+ *   slot,   8 words: next length tag carrier side peer holder -   and its bytes
  */
 import { hashWords } from './word-map.js';
 
 const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_FIRST_END = 13, E_EXPIRES = 14, E_HELD = 15;
 const ENTRY_WORDS = 16;
 const SLOT_WORDS = 8;
-const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_TENANT = 6;
+const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_HOLDER = 6;
 const USED = 1, KNOWN = 2;
 /** Entries looked at to find one that may give way: enough, since those that know their first are by far the most. */
-const EVICTION_LOOKS = 64;
+const EVICTION_LOOKS = 512;
 const PROTOCOL_SHIFT = 8;
 /** Of a small table nobody is refused a share. */
 const LEAST_SHARE = 16;
 const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3;
 const HEADER_WORDS = 8;
 
-export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number; readonly tenants: number }
+export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number; readonly holders: number }
 
 function layout(sizes: FragmentSizes) {
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(2, sizes.datagrams)));
   const heads = HEADER_WORDS;
   const entries = heads + buckets;
   const slots = entries + sizes.datagrams * ENTRY_WORDS;
-  const perTenant = slots + sizes.slots * SLOT_WORDS;
-  const bytes = (perTenant + sizes.tenants + 1) * 4;
-  return { buckets, heads, entries, slots, perTenant, bytes, total: bytes + sizes.slots * sizes.slotBytes };
+  const perHolder = slots + sizes.slots * SLOT_WORDS;
+  const bytes = (perHolder + sizes.holders) * 4;
+  return { buckets, heads, entries, slots, perHolder, bytes, total: bytes + sizes.slots * sizes.slotBytes };
 }
 
 export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedArrayBuffer {
@@ -60,8 +60,8 @@ export class FragmentTable {
   readonly #mask: number;
   readonly #entries: number;
   readonly #slots: number;
-  readonly #perTenant: number;
-  /** Slots that one tenant may fill: a quarter of many, so that nobody's fragments keep all others' from being held. */
+  readonly #perHolder: number;
+  /** Slots that one holder may fill: a quarter of many, so that nobody's fragments keep all others' from being held. */
   readonly #share: number;
   #hand = 0;
   #victim = 0;
@@ -76,7 +76,7 @@ export class FragmentTable {
     this.#mask = at.buckets - 1;
     this.#entries = at.entries;
     this.#slots = at.slots;
-    this.#perTenant = at.perTenant;
+    this.#perHolder = at.perHolder;
     this.#share = Math.max(LEAST_SHARE, sizes.slots >>> 2);
   }
 
@@ -96,8 +96,8 @@ export class FragmentTable {
   }
 
   /**
-   * A new entry whose first fragment is not yet known. When the table is full the one that has known its first longest
-   * gives way, for it has most likely seen its last; -1 when all are waiting.
+   * A new entry whose first fragment is not yet known. When the table is full, of the next few hundred the one that
+   * has known its first longest gives way, for it has most likely seen its last; -1 when all of these are waiting.
    */
   add(scope: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number, expires: number): number {
     const w = this.#w;
@@ -140,17 +140,17 @@ export class FragmentTable {
     this.#w[at + E_FLAGS] = protocol << PROTOCOL_SHIFT | KNOWN | USED;
   }
 
-  /** Whether `hold` would take `bytes` of this tenant: there is a slot, long enough, and the tenant has not had its share. */
-  canHold(tenant: number, bytes: number): boolean {
-    return this.#w[H_FREE_SLOT] !== 0 && bytes <= this.sizes.slotBytes && this.#w[this.#perTenant + tenant] < this.#share;
+  /** Whether `hold` would take `bytes` of this holder (a tenant's VMs, or the outside towards it): there is a slot, long enough, and the holder has not had its share. */
+  canHold(holder: number, bytes: number): boolean {
+    return this.#w[H_FREE_SLOT] !== 0 && bytes <= this.sizes.slotBytes && this.#w[this.#perHolder + holder] < this.#share;
   }
 
   /** Keep a whole datagram until its first fragment comes. False, and nothing kept, where `canHold` says no. */
-  hold(entry: number, tenant: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
-    if (!this.canHold(tenant, end - at)) return false;
+  hold(entry: number, holder: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
+    if (!this.canHold(holder, end - at)) return false;
     const w = this.#w;
     const link = w[H_FREE_SLOT];
-    w[this.#perTenant + tenant]++;
+    w[this.#perHolder + holder]++;
     const slot = this.#slots + (link - 1) * SLOT_WORDS;
     w[H_FREE_SLOT] = w[slot + S_NEXT];
     this.bytes.set(mem.subarray(at, end), (link - 1) * this.sizes.slotBytes);
@@ -159,7 +159,7 @@ export class FragmentTable {
     w[slot + S_CARRIER] = carrier;
     w[slot + S_SIDE] = side;
     w[slot + S_PEER] = peer;
-    w[slot + S_TENANT] = tenant;
+    w[slot + S_HOLDER] = holder;
     w[slot + S_NEXT] = 0;
     let tail = this.#entries + entry * ENTRY_WORDS + E_HELD; // oldest first
     while (w[tail] !== 0) tail = this.#slots + (w[tail] - 1) * SLOT_WORDS + S_NEXT;
@@ -184,7 +184,7 @@ export class FragmentTable {
     out.carrier = w[slot + S_CARRIER];
     out.side = w[slot + S_SIDE];
     out.peer = w[slot + S_PEER];
-    w[this.#perTenant + w[slot + S_TENANT]]--;
+    w[this.#perHolder + w[slot + S_HOLDER]]--;
     w[slot + S_NEXT] = w[H_FREE_SLOT];
     w[H_FREE_SLOT] = link;
     return true;

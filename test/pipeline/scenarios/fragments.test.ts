@@ -284,3 +284,15 @@ t.test('a reload gives up what is held: its senders have been numbered anew', as
   t.equal(lab.take().length, 1);
   expectLedger(t, lab, { red: { forwarded: 1, fragment_orphan: 1 } });
 });
+
+t.test('RFC 4787 REQ-14a: what strangers send to nobody’s port leaves no trace, and what they make wait is not the tenant’s share', async t => {
+  const lab = makeWorld(config => { Object.assign(config.gateway.limits, { fragments: 256, heldFragments: 64 }); });
+  const toRed = (dport: number, id: number): Uint8Array[] => cut4(udp(FAR, 9, RED_POOL, dport, LONG), 32, id);
+  t.equal(fromUplink(lab, 'inet', toRed(9999, 1)[0]), 'nat_no_binding');
+  t.equal(lab.gateway.context.fragments.count, 0);
+  for (let id = 2; id < 18; id++) t.equal(fromUplink(lab, 'inet', toRed(9999, id)[1]), 'held');
+  t.equal(fromUplink(lab, 'inet', toRed(9999, 18)[1]), 'fragment_hold', 'their share');
+  t.equal(fromVm(lab, A, cut4(udp(A.ca, 5000, FAR, 7, LONG), 32, 1)[1]), 'held', 'the tenant’s own');
+  lab.wait(3);
+  t.same(lab.imbalances(), []);
+});

@@ -1,6 +1,7 @@
 /** ARP, Neighbor Discovery and ping of the gateway: what it says for itself, for others, and what it keeps quiet about. */
 import t from 'tap';
-import { NaFlag } from '../../../codecs/icmpv6.js';
+import { NaFlag, fillIcmpv6Checksum } from '../../../codecs/icmpv6.js';
+import { setIpv6PayloadLen } from '../../../codecs/ipv6.js';
 import { expectLedger, expectSent } from '../../support/expect.js';
 import { cut4, cut6, echo, echoReply, ethernet, icmp, ip, patched, reassemble4, tcp, udp, withOptions } from '../../support/frames.js';
 import { bytes } from '../../support/bytes.js';
@@ -8,6 +9,16 @@ import { BROADCAST, arpReply, arpRequest, neighborAdvert, neighborSolicit, solic
 import { FAR, GATEWAY_MAC, HOST_NAMES, RED_KEY, atHost, atPeer, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm } from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4');
+
+/** The same advertisement with one more target link-layer address. */
+function withLink(frame: Uint8Array, link: string): Uint8Array {
+  const longer = new Uint8Array(frame.length + 8);
+  longer.set(frame);
+  longer.set([2, 1, ...link.split(':').map(pair => parseInt(pair, 16))], frame.length);
+  setIpv6PayloadLen(longer, 14, longer.length - 54);
+  fillIcmpv6Checksum(longer, 54, longer.length, 14);
+  return longer;
+}
 
 t.test('design §4: the gateway answers ARP for its own CA, from any kind of host', async t => {
   for (const host of HOST_NAMES) {
@@ -99,11 +110,12 @@ t.test('a neighbor may speak for its own address and MAC alone: ARP and ND are n
   t.equal(said(neighborAdvert(A.mac, A.mac, A.gateway6, B_TARGET, NaFlag.override, A.ca6)), 'spoofed_source', 'the gateway’s address');
   t.equal(said(neighborAdvert(A.mac, A.mac, vm('nv6').ca6, B_TARGET, NaFlag.override, A.ca6)), 'spoofed_source', 'another VM’s');
   t.equal(said(neighborAdvert(A.mac, '00:15:5d:00:00:99', A.ca6, B_TARGET, NaFlag.override)), 'spoofed_source', 'its own, at another MAC');
+  t.equal(said(withLink(neighborAdvert(A.mac, A.mac, A.ca6, B_TARGET, NaFlag.override), GATEWAY_MAC)), 'spoofed_source', 'a second MAC behind its own');
   t.equal(said(neighborAdvert(A.mac, A.mac, A.ca6, B_TARGET, NaFlag.override)), 'forwarded', 'its own');
   t.equal(said(ethernet(B.mac, A.mac, arpReply(GATEWAY_MAC, A.ca, B.mac, B.ca).subarray(14), 0x0806)), 'spoofed_source', 'ARP with the gateway’s MAC inside');
   t.equal(said(arpReply(A.mac, A.ca, B.mac, B.ca)), 'forwarded');
   t.equal(lab.take().length, 2);
-  expectLedger(t, lab, { '-': { spoofed_source: 1 }, red: { spoofed_source: 3, forwarded: 2 } }); // ND has passed the guard by its own source
+  expectLedger(t, lab, { '-': { spoofed_source: 1 }, red: { spoofed_source: 4, forwarded: 2 } }); // ND has passed the guard by its own source
 });
 
 t.test('ARP and ND are answered under the VSID in which was asked', async t => {

@@ -161,3 +161,29 @@ t.test('a reload gives up fragments on hold, and remembers those that know their
   lab.wait(3);
   expectLedger(t, lab, { red: { forwarded: 2, fragment_orphan: 2 } });
 });
+
+t.test('design §7: revoked with the subnet inside, with the next hop it lay behind, or for a mapping it should leave by', async t => {
+  const noSubnet = withFlows();
+  t.equal(noSubnet.reload(makeConfig((_config, red) => {
+    red.subnets = red.subnets.filter(subnet => subnet['vsid'] !== A.vsid);
+    red.records = red.records.filter(record => !String(record['ca']).startsWith('10.0.0.') && !String(record['ca']).startsWith('2001:db8:a:'));
+    if (red.nat) red.nat.mappings = [];
+  })), 1);
+
+  const behind = (config: Parameters<typeof makeConfig>[0] = undefined) => makeConfig((all, red, blue) => {
+    red.routes.push({ prefix: '172.31.0.0/16', via: `ca:${A.ca}` });
+    config?.(all, red, blue);
+  });
+  const noHop = makeWorld();
+  noHop.reload(behind());
+  t.equal(fromVm(noHop, A, udp('172.31.0.5', 5000, FAR, 53)), 'forwarded');
+  t.equal(noHop.reload(behind()), 0);
+  t.equal(noHop.reload(makeConfig()), 1);
+
+  const mapped = withFlows();
+  t.equal(mapped.reload(makeConfig((_config, red) => { red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:7000`, internal: `${A.ca}:5000` }); })), 1);
+  mapped.take();
+  t.equal(fromVm(mapped, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
+  t.same(mapped.take(), [atPeer('inet', udp(RED_POOL, 7000, FAR, 53, '', { ttl: 63 }))], 'by its mapping now');
+  for (const lab of [noSubnet, noHop, mapped]) t.same(lab.imbalances(), []);
+});

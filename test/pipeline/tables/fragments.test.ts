@@ -4,7 +4,7 @@ import { seeded } from '../../support/seeded.js';
 
 const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
-  const all = { datagrams: 4, slots: 3, slotBytes: 64, tenants: 3, ...sizes };
+  const all = { datagrams: 4, slots: 3, slotBytes: 64, holders: 3, ...sizes };
   return new FragmentTable(makeFragmentMemory(all, 9), all);
 }
 function add(table: FragmentTable, id: number, scope = 1, expires = 100): number {
@@ -69,7 +69,7 @@ t.test('no datagrams or no slots at all is a table that refuses, not one that br
 
 t.test('whatever is added, known, held, released and expired in whatever order, the table agrees with a plain map', async t => {
   const random = seeded();
-  const sizes = { datagrams: 12, slots: 10, slotBytes: 32, tenants: 3 };
+  const sizes = { datagrams: 12, slots: 10, slotBytes: 32, holders: 3 };
   const table = make(sizes);
   const model = new Map<string, { entry: number; scope: number; known: boolean; expires: number; ports: number; held: { tag: number; bytes: number[] }[] }>();
   const wrong: string[] = [];
