@@ -99,6 +99,27 @@ t.test('a packet goes from an NVGRE host to the Internet and its answer comes ba
   t.match(await causeway(['show', 'drops', '--socket', folder.socket]), { code: 4, err: `causeway: no daemon answers on ${folder.socket}: there is no such socket\n` });
 });
 
+t.test('uplinks on an address of their own: packets go and come there', async t => {
+  const uplink = await Peer.open('::1').catch(() => undefined);
+  if (uplink === undefined) {
+    t.pass('this machine has no IPv6');
+    return;
+  }
+  t.teardown(() => uplink.close());
+  const { daemon, peers } = await lab(t, config => {
+    Object.assign(config.gateway, { uplinkListen: '::1' });
+    config.uplinks[0].pa = `[::1]:${uplink.port}`;
+  });
+  peers.hostA.send(fromA(udp(VM, 5000, SERVER, 53, 'question')), daemon.port('gre'));
+  const out = await uplink.take();
+  t.equal(address(out, SRC), POOL);
+  uplink.send(gre(udp(SERVER, 53, POOL, out.readUInt16BE(SPORT), 'answer')), daemon.port('gre', '::1'), '::1');
+  t.equal((await peers.hostA.take()).subarray(-6).toString(), 'answer');
+  t.notOk(daemon.lines.find(line => line.msg === 'ready' && JSON.stringify(line).includes('"uplinks","carrier":"vxlan"')), 'no VXLAN socket there');
+  t.match((await daemon.received(2)).packets, { in: 2, forwarded: 2, out: 2 });
+});
+});
+
 t.test('an echo to the gateway is consumed and answered, over IPv6 outside too', async t => {
   const host = await Peer.open('::1').catch(() => undefined);
   if (host === undefined) {
