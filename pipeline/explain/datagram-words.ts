@@ -24,12 +24,6 @@ export function datagramWords(mem: Uint8Array, at: number, end: number, isVxlan:
   return { headline: tunnel(mem, at, end, isVxlan, layers), layers };
 }
 
-/** Words for the inner frame `mem[at..end)`. */
-export function frameWords(mem: Uint8Array, at: number, end: number): DatagramWords {
-  const layers: string[] = [];
-  return { headline: frame(mem, at, end, layers), layers };
-}
-
 function tunnel(mem: Uint8Array, at: number, end: number, isVxlan: boolean, layers: string[]): string {
   if (isVxlan) {
     if (checkVxlan(mem, at, end) !== 0) return unreadable(layers, 'VXLAN');

@@ -118,7 +118,6 @@ t.test('uplinks on an address of their own: packets go and come there', async t 
   t.notOk(daemon.lines.find(line => line.msg === 'ready' && JSON.stringify(line).includes('"uplinks","carrier":"vxlan"')), 'no VXLAN socket there');
   t.match((await daemon.received(2)).packets, { in: 2, forwarded: 2, out: 2 });
 });
-});
 
 t.test('an echo to the gateway is consumed and answered, over IPv6 outside too', async t => {
   const host = await Peer.open('::1').catch(() => undefined);
