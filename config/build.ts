@@ -43,7 +43,8 @@ export function buildConfig(file: string, view: View): Config {
 
 function buildGateway(g: Whole<GatewayDraft>): Gateway {
   const { udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold } = g.timers;
-  const { tenants, sessions, bindings, fragments, heldFragments } = g.limits;
+  const { tenants, sessions, bindings, records, fragments, heldFragments } = g.limits;
+  const { mode, key, rebalance, ringSlots } = g.rss;
   const { perSecond, burst } = g.icmpErrors;
   return freeze({
     line: g.line,
@@ -55,12 +56,13 @@ function buildGateway(g: Whole<GatewayDraft>): Gateway {
     mtu: g.mtu,
     mac: g.mac,
     workers: g.workers,
+    rss: freeze({ mode, key, rebalance, ringSlots }),
     receiveBuffer: g.receiveBuffer,
     sendBuffer: g.sendBuffer,
     admin: freeze({ socket: g.admin.socket }),
     metrics: g.metrics,
     logLevel: g.logLevel,
-    limits: freeze({ tenants, sessions, bindings, fragments, heldFragments }),
+    limits: freeze({ tenants, sessions, bindings, records, fragments, heldFragments }),
     timers: freeze({ udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold }),
     icmpErrors: freeze({ perSecond, burst }),
   });

@@ -99,6 +99,16 @@ export function whole(unit: string, min: number, max: number): Kind<number> {
   };
 }
 
+/** true or false. */
+export const flag: Kind<boolean> = {
+  label: 'true or false',
+  json: { type: 'boolean' },
+  read(node, reporter) {
+    if (node.kind === 'word' && typeof node.value === 'boolean') return node.value;
+    return wrongKind(node, 'true or false', 'true or false, without quotes', reporter);
+  },
+};
+
 /** One of a few words. `later` names words that will mean something one day, and what to say until then. */
 export function oneOf<const T extends string>(words: readonly T[], later: Readonly<Record<string, string>> = {}): Kind<T> {
   const label = words.map(word => `"${word}"`).join(' or ');

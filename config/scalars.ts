@@ -41,6 +41,19 @@ export function parseGuid(text: string): string | Refusal<string> {
   return text.replace(/[{}]/g, '').toLowerCase();
 }
 
+export const RSS_KEY = /^(default|symmetric|[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){39,51})$/;
+
+/** A word, or the bytes as `ethtool -x` prints them, with colons or without; in lower case and without. */
+export function parseRssKey(text: string): string | Refusal<string> {
+  const key = text.replaceAll(':', '').toLowerCase();
+  if (!RSS_KEY.test(text)) {
+    const isHex = /^[0-9a-f]+$/.test(key);
+    const found = isHex ? `${key.length} hex digits where a key has 80 to 104` : 'not a key';
+    return new Refusal(found, 'write "default", "symmetric", or 40 to 52 bytes in hex');
+  }
+  return /^0+$/.test(key) ? new Refusal('a key of zeros, under which every flow hashes alike', 'leave it out, or give it random bytes') : key;
+}
+
 /** Digits of a port, 1..65535, or -1. */
 function portOf(text: string): number {
   if (!/^[1-9]\d{0,4}$/.test(text)) return -1;

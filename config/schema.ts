@@ -5,9 +5,9 @@
  * build.ts (the types insist), and refresh the two files as README.md says.
  */
 import { parseAddress, parsePrefix } from './address.js';
-import { type Draft, type Kind, either, list, oneOf, oneOrMore, optional, preset, required, sections, text, whole } from './kinds.js';
+import { type Draft, type Kind, either, flag, list, oneOf, oneOrMore, optional, preset, required, sections, text, whole } from './kinds.js';
 import { parseProtocol, PROTOCOL_WORDS } from './protocol.js';
-import { GUID, MAC, NAME, parseAddressOrPrefix, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseSocket, parseVia } from './scalars.js';
+import { GUID, MAC, NAME, parseAddressOrPrefix, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseRssKey, parseSocket, parseVia, RSS_KEY } from './scalars.js';
 import { section } from './section.js';
 import { Refusal } from './refusal.js';
 import type { PortRange } from './types.js';
@@ -28,6 +28,7 @@ const via = text('via', 'a next hop', 'nat', { pattern: '^(nat|forward|drop|site
 const poolEntry = text('poolEntry', 'an IPv4 address, prefix or range', '203.0.113.10', { pattern: `^${V4}(/[0-9]{1,2}| *- *${V4})?$` }, parsePoolEntry);
 /** What `sun_path` holds beside its closing zero on Linux. */
 const LONGEST_SOCKET_PATH = 107;
+const rssKey = text('rssKey', 'the key of the hash: "default", "symmetric", or 40 to 52 bytes in hex', 'symmetric', { pattern: RSS_KEY.source }, parseRssKey);
 const path = text<string>('path', 'a path', '/run/causeway/causeway.sock', { minLength: 1, maxLength: LONGEST_SOCKET_PATH }, parseSocketPath);
 const schemaUrl = text<string>('schemaUrl', 'the name of a JSON Schema', './schema.json', {}, given => given);
 
@@ -48,6 +49,19 @@ const ports: Kind<PortRange> = {
 };
 const portText = text('portText', 'a port or a range of ports', '49152-49182', {}, parsePortRange);
 
+/** Positions in a ring are masked, not divided. */
+const ringSlots: Kind<number> = {
+  label: 'a power of two, 64 to 65536',
+  json: { enum: Array.from({ length: 11 }, (_, i) => 64 << i) },
+  read(node, reporter) {
+    const slots = slotCount.read(node, reporter);
+    if (slots === undefined || (slots & (slots - 1)) === 0) return slots;
+    reporter.report(node, null, 'not a power of two', `write ${2 ** Math.floor(Math.log2(slots))} or ${2 ** Math.ceil(Math.log2(slots))}`);
+    return undefined;
+  },
+};
+const slotCount = whole('slots', 64, 65536);
+
 const protocol: Kind<number | null> = {
   id: 'protocol',
   label: `${PROTOCOL_WORDS.map(word => `"${word}"`).join(', ')} or an IP protocol number`,
@@ -59,6 +73,7 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
   tenants: preset(whole('tenants', 1, 65536), 1024, 'Routing domains that fit, counted since the start: one that went keeps its number.'),
   sessions: preset(whole('sessions', 1, 16777216), 65536, 'Flows tracked at once, all tenants together.', 1000000),
   bindings: preset(whole('bindings', 1, 16777216), 65536, 'NAT bindings (inside address and port to outside address and port) at once.', 1000000),
+  records: preset(whole('records', 1, 16777215), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
   fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
   heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
 });
@@ -77,6 +92,13 @@ const icmpErrors = section('icmpErrors', 'How many ICMP errors the gateway origi
   burst: preset(whole('errors', 1, 1000000), 50, 'How many may go out at once after a silence.'),
 });
 
+const rss = section('rss', 'How datagrams are spread over workers.', {
+  mode: preset(oneOf(['auto', 'dispatcher', 'kernel']), 'auto', 'In kernel mode every worker has sockets of its own, and the kernel spreads by outer addresses and ports; more than one worker can have that on Linux with Node 22.12 or later. In dispatcher mode one more thread receives, and spreads by inner flow as a network card does. auto: kernel where it works, otherwise dispatcher; a worker that is alone receives by itself.', 'dispatcher'),
+  key: preset(rssKey, 'default', 'Key of the Toeplitz hash in dispatcher mode. default is Microsoft’s; with symmetric both directions of a flow hash alike, NAT aside.', 'symmetric'),
+  rebalance: preset(flag, true, 'Whether the dispatcher moves flows from a worker that stays loaded to one that stays idle.'),
+  ringSlots: preset(ringSlots, 1024, 'Datagrams that wait for a worker at most in dispatcher mode; more are dropped (ring_full). Each slot takes the underlay MTU, 2 KiB at least.', 4096),
+});
+
 const admin = section('admin', 'The admin API: HTTP on a unix socket, guarded by file permissions.', {
   socket: optional(path, 'Path of the socket. Without it the daemon picks one it may write.', '/run/causeway/causeway.sock'),
 });
@@ -89,7 +111,8 @@ const gateway = section('gateway', 'The gateway itself: where it listens, how mu
   vxlanPort: preset(whole('', 0, 65535), 4789, 'UDP port for VXLAN (RFC 7348); 0 takes a free one and logs it.'),
   mtu: preset(mtu, 1500, 'Underlay IP MTU, the default for hosts, uplinks and sites. What customers get is less by the encapsulation: 50 over IPv4, 70 over IPv6.', 9000),
   mac: preset(mac, '02:00:00:00:00:01', 'The gateway’s own MAC, the same in every VSID.'),
-  workers: preset(either(whole('threads', 1, 128), 'auto', 'auto' as const), 'auto', 'Threads that carry packets; "auto" looks at the machine.', 4),
+  workers: preset(either(whole('threads', 1, 128), 'auto', 'auto' as const), 'auto', 'Threads that carry packets. auto: one a core, less one for the dispatcher where there is one.', 4),
+  rss: preset(rss, {}, 'How datagrams are spread over workers.'),
   receiveBuffer: preset(buffer, 4194304, 'Socket receive buffer, bytes; the kernel may grant less, and doctor says so.'),
   sendBuffer: preset(buffer, 4194304, 'Socket send buffer, bytes.'),
   admin: preset(admin, {}, 'The admin API.'),

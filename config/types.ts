@@ -75,6 +75,7 @@ export interface Gateway {
   /** The gateway's own MAC, the same in every VSID. */
   readonly mac: Mac;
   readonly workers: number | 'auto';
+  readonly rss: Rss;
   /** SO_RCVBUF, bytes. */
   readonly receiveBuffer: number;
   /** SO_SNDBUF, bytes. */
@@ -92,10 +93,24 @@ export interface Gateway {
   readonly icmpErrors: { readonly perSecond: number; readonly burst: number };
 }
 
+export type RssMode = 'auto' | 'dispatcher' | 'kernel';
+
+/** How datagrams are spread over workers. */
+export interface Rss {
+  readonly mode: RssMode;
+  /** 'default', 'symmetric', or 80 to 104 hex digits in lower case. */
+  readonly key: string;
+  readonly rebalance: boolean;
+  /** A power of two. */
+  readonly ringSlots: number;
+}
+
 export interface Limits {
   readonly tenants: number;
   readonly sessions: number;
   readonly bindings: number;
+  /** Lookup records, all tenants together. */
+  readonly records: number;
   /** Fragmented datagrams tracked at once. */
   readonly fragments: number;
   /** Slots for fragments that came before their first one. */

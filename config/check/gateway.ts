@@ -29,6 +29,11 @@ export function checkGateway({ draft, reporter }: View): void {
     report(gateway.at, 'limits', `room for ${limits.tenants} tenants, but the file has ${tenants}`,
       `set limits.tenants to ${tenants} or more`);
   }
+  const records = (draft.tenants ?? []).reduce((sum, tenant) => sum + (tenant.records?.length ?? 0), 0);
+  if (limits?.records !== undefined && records > limits.records) {
+    report(gateway.at, 'limits', `room for ${limits.records} records, but the file has ${records}`,
+      `set limits.records to ${records} or more`);
+  }
   if (gateway.metrics) {
     const wrong = unusable(gateway.metrics.listen, ['loopback', 'unspecified']);
     if (wrong !== undefined) report(gateway.at, 'metrics', `${wrong}, where nothing can listen`, 'write "127.0.0.1:9464"');

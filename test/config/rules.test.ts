@@ -1,5 +1,5 @@
 import t from 'tap';
-import { edited, problemsOf, type Edits } from './base.js';
+import { configOf, edited, problemsOf, type Edits } from './base.js';
 
 /** One mistake: exactly one problem, at this path, with these words in its message or advice. */
 type Case = readonly [name: string, edits: Edits, path: string, words: RegExp];
@@ -21,6 +21,16 @@ const GATEWAY: readonly Case[] = [
   ['a negative timer', { 'gateway.timers': { icmp: -5 } }, 'gateway.timers.icmp', /out of range/],
   ['fragments held longer than their datagram is remembered', { 'gateway.timers': { fragment: 3, fragmentHold: 5 } }, 'gateway.timers.fragmentHold', /longer than timers.fragment, 3/],
   ['more sessions than fit', { 'gateway.limits': { sessions: 16777217 } }, 'gateway.limits.sessions', /out of range/],
+  ['more records than the limit', { 'gateway.limits': { records: 6 } }, 'gateway.limits', /room for 6 records, but the file has 7 .*set limits\.records to 7 or more/],
+  ['more records than have numbers', { 'gateway.limits': { records: 16777216 } }, 'gateway.limits.records', /out of range/],
+  ['a receive mode nobody knows', { 'gateway.rss': { mode: 'reuseport' } }, 'gateway.rss.mode', /not "auto" or "dispatcher" or "kernel"/],
+  ['a ring that is no power of two', { 'gateway.rss': { ringSlots: 1000 } }, 'gateway.rss.ringSlots', /not a power of two .*write 512 or 1024/],
+  ['a ring too small to take a burst', { 'gateway.rss': { ringSlots: 32 } }, 'gateway.rss.ringSlots', /out of range/],
+  ['an RSS key too short', { 'gateway.rss': { key: '6d5a'.repeat(19) } }, 'gateway.rss.key', /76 hex digits where a key has 80 to 104/],
+  ['an RSS key of half a byte more', { 'gateway.rss': { key: `${'6d5a'.repeat(20)}6` } }, 'gateway.rss.key', /81 hex digits/],
+  ['an RSS key of zeros', { 'gateway.rss': { key: '00'.repeat(40) } }, 'gateway.rss.key', /under which every flow hashes alike/],
+  ['an RSS key that is another word', { 'gateway.rss': { key: 'microsoft' } }, 'gateway.rss.key', /write "default", "symmetric"/],
+  ['rebalancing in quotes', { 'gateway.rss': { rebalance: 'yes' } }, 'gateway.rss.rebalance', /a text where true or false belongs/],
   ['more tenants than the limit', { 'gateway.limits': { tenants: 1 } }, 'gateway.limits', /room for 1 tenants, but the file has 2/],
   ['workers is neither a number nor auto', { 'gateway.workers': 'many' }, 'gateway.workers', /write a number from 1 to 128/],
   ['metrics without a port', { 'gateway.metrics': '127.0.0.1' }, 'gateway.metrics', /an address without a port/],
@@ -219,6 +229,15 @@ t.test('a site may be wider than the tenant\'s own subnets and pool: the Interne
 
 t.test('a socket path may have 107 bytes', async t => {
   t.same(problemsOf(edited({ 'gateway.admin': { socket: `/run/${'x'.repeat(102)}` } })), []);
+});
+
+t.test('an RSS key may be written as ethtool prints it, and is kept in one way', async t => {
+  const { gateway } = configOf(edited({ 'gateway.rss': { key: Array(52).fill('6D').join(':') } }));
+  t.equal(gateway.rss.key, '6d'.repeat(52));
+});
+
+t.test('a file may have as many records as the limit says', async t => {
+  t.same(problemsOf(edited({ 'gateway.limits': { records: 7 } })), []);
 });
 
 t.test('a pool may lie between PAs of the same network, and beside a gateway that listens on all addresses', async t => {
