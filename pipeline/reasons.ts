@@ -66,6 +66,11 @@ export const REASONS = {
   nat_bindings_spent: { severity: 'capacity',    help: 'Binding table is full', source: 'config limits.bindings' },
   nat_sessions_spent: { severity: 'capacity',    help: 'Session table is full', source: 'config limits.sessions' },
 
+  // between the threads
+  ring_full:         { severity: 'capacity', help: "The worker's ring has no free slot", source: 'config gateway.workers, rss.ringSlots' },
+  datagram_too_long: { severity: 'capacity', help: 'Longer than a slot of the ring, which holds what fits the MTU', source: 'config gateway.mtu' },
+  worker_died:       { severity: 'internal', help: 'In the hands of a worker that died; the log has it', source: '-' },
+
   internal_error: { severity: 'internal', help: 'A fault in this program; the log has it. Please report it', source: '-' },
 } as const satisfies Record<string, ReasonRow>;
 

@@ -136,6 +136,9 @@ const CASES = {
   nat_ports_spent: { send: lab => { lab.gateway.context.policy.tenants.poolTotal[1] = 0; return fromVm(lab, A, UDP); } },
   nat_bindings_spent: { change: config => { config.gateway.limits['bindings'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   nat_sessions_spent: { change: config => { config.gateway.limits['sessions'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
+  ring_full: refused, // between threads: see test/daemon/dispatcher/
+  datagram_too_long: refused,
+  worker_died: refused,
   internal_error: { send: lab => {
     lab.gateway.context.outlet.send = () => { throw new Error('a fault of ours'); };
     const fate = fromVm(lab, A, UDP);

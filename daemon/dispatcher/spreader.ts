@@ -1,0 +1,130 @@
+/**
+ * What the dispatcher does with a datagram: hash, entry, queue, one copy into that queue's ring. Nothing else; what it
+ * means is the worker's to find out.
+ */
+import type { RemoteInfo } from 'node:dgram';
+import { ENTRIES, ENTRY_MASK, Indirection } from '../../pipeline/indirection.js';
+import { Cell, type Ledger } from '../../pipeline/ledger.js';
+import { Reason } from '../../pipeline/reasons.js';
+import { Balancer, evacuate, type Move } from '../../pipeline/rebalance.js';
+import { RingWriter, Written } from '../../pipeline/ring.js';
+import { RssHash } from '../../pipeline/rss.js';
+import type { Listen } from '../worker/messages.js';
+import { makeAddressReader } from '../worker/senders.js';
+
+/** The ledger's row for packets that no tenant can be charged with. */
+const NOBODY = 0;
+/** Stands for a sender whose address cannot be read; no policy knows it. */
+const NOWHERE = [0, 0, 0, 0] as const;
+
+export interface SpreaderParts {
+  readonly rings: readonly SharedArrayBuffer[];
+  readonly indirection: SharedArrayBuffer;
+  readonly ledger: Ledger;
+  readonly key: Uint8Array;
+  readonly rebalance: boolean;
+}
+
+export class Spreader {
+  readonly table: Indirection;
+  readonly #ledger: Ledger;
+  readonly #rings: readonly RingWriter[];
+  readonly #hash: RssHash;
+  readonly #wordsOf = makeAddressReader();
+  readonly #alive: boolean[];
+  readonly #balancer: Balancer | undefined;
+  /** Packets by entry, up to the interval before. */
+  readonly #before: Float64Array;
+  readonly #flush = (): void => this.flush();
+  #isFlushDue = false;
+
+  constructor(parts: SpreaderParts) {
+    this.table = new Indirection(parts.indirection);
+    this.#ledger = parts.ledger;
+    this.#rings = parts.rings.map(memory => new RingWriter(memory));
+    this.#hash = new RssHash(parts.key);
+    this.#alive = parts.rings.map(() => true);
+    this.#balancer = parts.rebalance ? new Balancer(ENTRIES) : undefined;
+    this.#before = this.#packets();
+  }
+
+  /** A datagram came. */
+  receive(datagram: Uint8Array, from: RemoteInfo, listen: Listen): void {
+    const { carrier, side } = listen;
+    const entry = this.#hash.ofDatagram(datagram, 0, datagram.length, carrier) & ENTRY_MASK;
+    const queue = this.table.queueOf(entry);
+    const ring = this.#rings[queue];
+    if (datagram.length > ring.longest) {
+      this.#drop(datagram.length, Reason.datagram_too_long);
+      return;
+    }
+    const words = this.#wordsOf(from.address) ?? NOWHERE;
+    const written = ring.write(datagram, words[0], words[1], words[2], words[3], from.port, carrier, side, entry);
+    this.table.count(entry, queue, written === Written.full);
+    if (written === Written.asleep) this.#flushSoon();
+    else if (written === Written.full) this.#drop(datagram.length, Reason.ring_full);
+  }
+
+  /** Wake whoever sleeps beside a ring that is not empty. */
+  flush(): void {
+    this.#isFlushDue = false;
+    for (const ring of this.#rings) ring.wake();
+  }
+
+  /** The worker of `queue` died, or has been replaced. Returns the entries that left for others. */
+  setQueue(queue: number, isUp: boolean): readonly Move[] {
+    this.#alive[queue] = isUp;
+    this.#rings[queue].setDead(!isUp);
+    return this.#apply(evacuate(this.#since(), this.#tableNow(), this.#alive));
+  }
+
+  /** An interval is over: see to the balance. Returns the entries that were given another queue. */
+  balance(): readonly Move[] {
+    const load = this.#since();
+    const packets = this.#packets();
+    this.#before.set(packets);
+    const table = this.#tableNow();
+    // Again, for what found no room when its queue died.
+    const moves = evacuate(load, table, this.#alive);
+    return this.#apply(moves.length > 0 ? moves : this.#balancer?.after(load, table, this.#alive) ?? []);
+  }
+
+  /** Move entries, each behind a barrier: what is in the old queue is done before what comes to the new one. */
+  #apply(moves: readonly Move[]): readonly Move[] {
+    const fenced = new Map<string, boolean>();
+    const made = moves.filter(({ entry, from, to }) => {
+      const pair = `${from} ${to}`;
+      const isFenced = fenced.get(pair) ?? (!this.#alive[from] || this.#rings[to].writeBarrier(from, this.#rings[from].head) !== Written.full);
+      fenced.set(pair, isFenced);
+      if (isFenced) this.table.move(entry, to);
+      return isFenced;
+    });
+    if (made.length > 0) this.#flushSoon();
+    return made;
+  }
+
+  /** All that one turn of the loop brings is worth one wake-up: it costs 10 µs, four times a datagram. */
+  #flushSoon(): void {
+    if (this.#isFlushDue) return;
+    this.#isFlushDue = true;
+    setImmediate(this.#flush);
+  }
+
+  #drop(bytes: number, reason: number): void {
+    this.#ledger.add(NOBODY, Cell.in, 1);
+    this.#ledger.add(NOBODY, Cell.bytesIn, bytes);
+    this.#ledger.drop(NOBODY, reason);
+  }
+
+  #packets(): Float64Array {
+    return Float64Array.from({ length: ENTRIES }, (_, entry) => this.table.entryPackets(entry));
+  }
+
+  #since(): Float64Array {
+    return this.#packets().map((packets, entry) => packets - this.#before[entry]);
+  }
+
+  #tableNow(): number[] {
+    return Array.from({ length: ENTRIES }, (_, entry) => this.table.queueOf(entry));
+  }
+}

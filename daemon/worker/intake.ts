@@ -1,0 +1,133 @@
+/**
+ * Where a worker's datagrams come from when a dispatcher receives them: its ring. Loaded, it takes them in batches and
+ * lets the event loop turn in between, so that sends, timers and messages have their turn; idle, it sleeps.
+ */
+import { HEADROOM } from '../../pipeline/context.js';
+import { RingReader, ringDepth } from '../../pipeline/ring.js';
+
+/** Datagrams between two turns of the event loop. */
+const BATCH = 64;
+/** Empty turns of the event loop before it sleeps: being woken costs the dispatcher some 10 µs, a turn costs us one. */
+const LINGER_TURNS = 16;
+/** How often it looks whether the kernel is done with slots that it keeps. */
+const KEPT_LOOK_MS = 1;
+
+export interface IntakeParts {
+  /** All rings, by worker; barriers name them. */
+  readonly rings: readonly SharedArrayBuffer[];
+  /** Which one is ours. */
+  readonly queue: number;
+  /** A datagram: `mem[start..at)` may be overwritten, a, b, c, d are its sender's address. Never throws. */
+  deliver(mem: Uint8Array, start: number, at: number, end: number, a: number, b: number, c: number, d: number, port: number, carrier: number, side: number): void;
+  /** The datagram that the worker before us had in hand when it died: nobody knows how far it came. */
+  lost(mem: Uint8Array, at: number, end: number): void;
+  /** Datagrams that the kernel has not taken yet; asked only while it keeps a slot. */
+  pending(): number;
+}
+
+export class Intake {
+  /** What `deliver` gets as `mem`: one array for all slots. */
+  readonly mem: Uint8Array;
+  readonly #parts: IntakeParts;
+  readonly #reader: RingReader;
+  readonly #kept: number[] = [];
+  readonly #turn = (): void => this.#run();
+  #idleTurns = 0;
+  #keptTimer: NodeJS.Timeout | undefined;
+  #stopping: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(parts: IntakeParts) {
+    this.#parts = parts;
+    this.#reader = new RingReader(parts.rings, parts.queue);
+    this.mem = this.#reader.mem;
+  }
+
+  /** Datagrams that wait in the ring. */
+  get depth(): number { return ringDepth(this.#parts.rings[this.#parts.queue]); }
+
+  /** Begin to take datagrams in; first the one that was lost is told. */
+  start(): void {
+    const { lostAt, lostEnd } = this.#reader;
+    if (lostAt >= 0) this.#parts.lost(this.mem, lostAt, lostEnd);
+    setImmediate(this.#turn);
+  }
+
+  /**
+   * Resolves when all that is in the ring has got its fate; the dispatcher must have stopped before. Whoever cannot
+   * wait any longer may go: what is left stays in the ring.
+   */
+  stop(): Promise<void> {
+    return new Promise(resolve => {
+      if (this.#stopped) return resolve();
+      this.#stopping = resolve;
+      this.#reader.wake();
+    });
+  }
+
+  /** To be called from within `deliver`: the outlet keeps the memory of the datagram in hand. */
+  keep(): void {
+    this.#kept.push(this.#reader.keep());
+    this.#keptTimer ??= setInterval(() => this.#releaseKept(), KEPT_LOOK_MS);
+  }
+
+  #run(): void {
+    if (this.#stopped) return;
+    const reader = this.#reader;
+    const { deliver } = this.#parts;
+    let waits: Promise<unknown> | undefined;
+    let taken = 0;
+    for (; taken < BATCH; taken++) {
+      const slot = reader.peek();
+      if (slot < 0) break;
+      if (reader.isBarrier(slot)) {
+        waits = reader.waitAt(slot);
+        if (waits !== undefined) break;
+        reader.take();
+        reader.finish();
+        continue;
+      }
+      const at = reader.atOf(slot);
+      reader.take();
+      deliver(
+        reader.mem, at - HEADROOM, at, reader.endOf(slot),
+        reader.addressOf(slot, 0), reader.addressOf(slot, 1), reader.addressOf(slot, 2), reader.addressOf(slot, 3), reader.portOf(slot),
+        reader.carrierOf(slot), reader.sideOf(slot),
+      );
+      reader.finish();
+    }
+    if (taken > 0) reader.publish();
+    this.#next(taken, waits);
+  }
+
+  /** When to run again. */
+  #next(taken: number, waits: Promise<unknown> | undefined): void {
+    if (waits !== undefined) {
+      void waits.then(this.#turn);
+      return;
+    }
+    if (taken > 0) this.#idleTurns = 0;
+    else if (this.#stopping !== undefined) return this.#finish(this.#stopping);
+    else if (++this.#idleTurns > LINGER_TURNS) {
+      const asleep = this.#reader.sleep();
+      if (asleep !== undefined) {
+        void asleep.then(this.#turn);
+        return;
+      }
+    }
+    setImmediate(this.#turn);
+  }
+
+  #finish(done: () => void): void {
+    this.#stopped = true;
+    clearInterval(this.#keptTimer);
+    done();
+  }
+
+  #releaseKept(): void {
+    if (this.#parts.pending() > 0) return;
+    for (const sequence of this.#kept.splice(0)) this.#reader.release(sequence);
+    clearInterval(this.#keptTimer);
+    this.#keptTimer = undefined;
+  }
+}
