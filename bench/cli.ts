@@ -1,7 +1,7 @@
 /** The command line of the benches. It prints and chooses; what is measured is in suite.ts, how is in harness.ts. */
 import { parseArgs } from 'node:util';
 import { FULL, QUICK } from './harness.js';
-import { makeTable, renderMachine, renderResults, thisMachine } from './report.js';
+import { makeTable, renderMachine, renderResults, thisMachine, type Missing } from './report.js';
 import { summarise, type Bench, type Result } from './result.js';
 
 const USAGE = `npm run bench [-- NAME… | --json | --list | --quick | --write]
@@ -30,7 +30,7 @@ const OPTIONS = {
 } as const;
 
 /** Run what `argv` asks for out of `suite`; returns the exit code. */
-export function runBenches(argv: readonly string[], suite: readonly Bench[], io: Io): number {
+export async function runBenches(argv: readonly string[], suite: readonly Bench[], io: Io): Promise<number> {
   const parsed = parse(argv);
   if (typeof parsed === 'string') return misused(parsed, io);
   const { values: { json, list, quick, write, help }, positionals: names } = parsed;
@@ -51,13 +51,20 @@ export function runBenches(argv: readonly string[], suite: readonly Bench[], io:
   const table = makeTable(benches.map(bench => bench.name));
   if (!json) io.out(`${renderMachine(machine)}\n${table.head}\n`);
   const results: Result[] = [];
+  const missing: Missing[] = [];
   for (const bench of benches) {
-    const result = summarise(bench, bench.measure(quick ? QUICK : FULL));
+    const why = bench.missing?.() ?? null;
+    if (why !== null) {
+      missing.push({ name: bench.name, why });
+      continue;
+    }
+    const result = summarise(bench, await bench.measure(quick ? QUICK : FULL));
     results.push(result);
     if (!json) io.out(`${table.row(result)}\n`);
   }
+  for (const { name, why } of missing) io.err(`${name} was not measured: ${why}\n`);
   if (json) io.out(`${JSON.stringify(results.map(result => ({ ...result, ...machine })), null, 2)}\n`);
-  if (write) io.writeResults(renderResults(results, machine, new Map(suite.map(({ name, what }) => [name, what]))));
+  if (write) io.writeResults(renderResults(results, machine, new Map(suite.map(({ name, what }) => [name, what])), missing));
   return DONE;
 }
 

@@ -27,11 +27,13 @@ export interface Effort {
   readonly roundMs: number;
   /** Rounds of what takes a large part of a second each time. */
   readonly slowRounds: number;
+  /** Milliseconds that live traffic flows before it is judged. */
+  readonly trialMs: number;
 }
 
-export const FULL: Effort = { warmUpMs: 120, rounds: 7, roundMs: 40, slowRounds: 3 };
+export const FULL: Effort = { warmUpMs: 120, rounds: 7, roundMs: 40, slowRounds: 3, trialMs: 400 };
 /** Enough to see that everything runs; the figures are rough. */
-export const QUICK: Effort = { warmUpMs: 10, rounds: 3, roundMs: 2, slowRounds: 1 };
+export const QUICK: Effort = { warmUpMs: 10, rounds: 3, roundMs: 2, slowRounds: 1, trialMs: 40 };
 
 /** One sample a round, per operation, in the bench's unit. */
 export interface Measured {
@@ -78,6 +80,16 @@ export function measureMs(effort: Effort, once: () => number): Measured {
     return performance.now() - began;
   });
   return { samples, heapBytesPerOp: null, baseline: null };
+}
+
+/** What several benches take their figures from is measured when the first of them asks, and not again for the others. */
+export function once<T>(measure: (effort: Effort) => Promise<T>): (effort: Effort) => Promise<T> {
+  const known = new Map<Effort, Promise<T>>();
+  return effort => {
+    let result = known.get(effort);
+    if (result === undefined) known.set(effort, result = measure(effort));
+    return result;
+  };
 }
 
 /** Let the compiler see `works`, by turns, until they have had their time. */

@@ -1,23 +1,27 @@
 /** From samples to the line that is printed: arithmetic only, so that it can be tested without a clock. */
 import { median, type Effort, type Measured } from './harness.js';
 
-/** What a figure is held to: the median itself, or its ratio to the baseline. */
-export interface Target { readonly of: 'median' | 'ratio'; readonly max: number }
+/** What a figure is held to, the median itself or its ratio to the baseline: at most `max`, or at least `min`. */
+export type Target = { readonly of: 'median' | 'ratio' } & ({ readonly max: number } | { readonly min: number });
+
+export type Unit = 'ns' | 'us' | 'ms' | 'kpps' | 'MB/s' | 'B' | 'MiB' | 'packets' | 'sessions' | 'pauses';
 
 export interface Bench {
   /** Path-like, and what `npm run bench -- NAME` looks in. */
   readonly name: string;
-  readonly unit: 'ns' | 'ms' | 'MiB';
+  readonly unit: Unit;
   readonly what: string;
   readonly target?: Target;
+  /** Why it cannot be measured with this Node or on this machine; null where it can. */
+  missing?(): string | null;
   /** Builds what it needs, measures, and lets it go. */
-  measure(effort: Effort): Measured;
+  measure(effort: Effort): Measured | Promise<Measured>;
 }
 
 /** A line of `--json`, and of the table. What a bench has not got is left out. */
 export interface Result {
   readonly name: string;
-  readonly unit: string;
+  readonly unit: Unit;
   readonly min: number;
   readonly median: number;
   readonly max: number;
@@ -25,11 +29,12 @@ export interface Result {
   /** The baseline's median, in the same unit, and what it did. */
   readonly baseline?: number;
   readonly baseline_name?: string;
-  /** How many times the baseline's cost: the middle of the ratios of each round. */
+  /** How many times the baseline: the middle of the ratios of each round. */
   readonly ratio?: number;
   readonly target?: number;
-  /** What may not go over `target`. */
+  /** What is held to `target`, and whether it may be at most that or must be at least. */
   readonly target_of?: 'median' | 'ratio';
+  readonly target_is?: 'most' | 'least';
   readonly met?: boolean;
 }
 
@@ -41,11 +46,16 @@ export function summarise({ name, unit, target }: Pick<Bench, 'name' | 'unit' | 
     name, unit, ...spread, heap_bytes_per_op: heapBytesPerOp,
     ...(baseline === null ? {} : { baseline: median(baseline.samples), baseline_name: baseline.name }),
     ...(ratio === undefined ? {} : { ratio }),
-    ...(target === undefined ? {} : { target: target.max, target_of: target.of, met: isMet(target, spread.median, ratio) }),
+    ...(target === undefined ? {} : { ...targetWords(target), met: isMet(target, spread.median, ratio) }),
   };
+}
+
+function targetWords(target: Target): Required<Pick<Result, 'target' | 'target_of' | 'target_is'>> {
+  const isMost = 'max' in target;
+  return { target: isMost ? target.max : target.min, target_of: target.of, target_is: isMost ? 'most' : 'least' };
 }
 
 function isMet(target: Target, middle: number, ratio: number | undefined): boolean {
   const figure = target.of === 'median' ? middle : ratio;
-  return figure !== undefined && figure <= target.max;
+  return figure !== undefined && ('max' in target ? figure <= target.max : figure >= target.min);
 }

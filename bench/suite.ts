@@ -4,6 +4,7 @@ import { headerBenches } from './codecs/headers.bench.js';
 import { loadBenches } from './config/load.bench.js';
 import { lookupBenches } from './pipeline/lookup.bench.js';
 import { walkBenches } from './pipeline/walks.bench.js';
+import { ratesBenches } from './live/rates.bench.js';
 import type { Bench } from './result.js';
 
-export const SUITE: readonly Bench[] = [...checksumBenches, ...headerBenches, ...lookupBenches, ...walkBenches, ...loadBenches];
+export const SUITE: readonly Bench[] = [...checksumBenches, ...headerBenches, ...lookupBenches, ...walkBenches, ...loadBenches, ...ratesBenches];

@@ -8,16 +8,16 @@ const SUITE: readonly Bench[] = [
   { name: 'pipeline/record/100k', unit: 'ns', what: 'a look-up', target: { of: 'ratio', max: 5 }, measure: () => MEASURED },
 ];
 
-function run(...argv: string[]): { code: number; out: string; err: string; written: string } {
+async function run(...argv: string[]): Promise<{ code: number; out: string; err: string; written: string }> {
   const said = { out: '', err: '', written: '' };
-  const code = runBenches(argv, SUITE, {
+  const code = await runBenches(argv, SUITE, {
     out: text => void (said.out += text), err: text => void (said.err += text), writeResults: text => void (said.written += text),
   });
   return { code, ...said };
 }
 
 t.test('the table has a head with machine and Node version, and a line a bench', async t => {
-  const { code, out, written } = run();
+  const { code, out, written } = await run();
   const lines = out.trimEnd().split('\n');
   t.equal(code, 0);
   t.equal(lines.length, 2 + SUITE.length);
@@ -28,7 +28,7 @@ t.test('the table has a head with machine and Node version, and a line a bench',
 });
 
 t.test('--json prints nothing but an array of objects; what a bench has not got is left out', async t => {
-  const { out } = run('--json');
+  const { out } = await run('--json');
   const [gre, record] = JSON.parse(out) as [object, object];
   t.strictSame(Object.keys(gre), ['name', 'unit', 'min', 'median', 'max', 'heap_bytes_per_op', 'machine', 'node']);
   t.match(record, {
@@ -38,12 +38,12 @@ t.test('--json prints nothing but an array of objects; what a bench has not got 
 });
 
 t.test('a name picks every bench that has it in its own; several pick more', async t => {
-  t.match(run('--list', 'record').out, /^pipeline\/record\/100k +a look-up\n$/);
-  t.equal(run('--list', 'record', 'gre').out.split('\n').length, 3);
+  t.match((await run('--list', 'record')).out, /^pipeline\/record\/100k +a look-up\n$/);
+  t.equal((await run('--list', 'record', 'gre')).out.split('\n').length, 3);
 });
 
 t.test('--write hands over the text of RESULTS.md and still prints the table', async t => {
-  const { out, written } = run('--write');
+  const { out, written } = await run('--write');
   t.match(written, '| pipeline/record/100k |');
   t.match(out, 'pipeline/record/100k');
 });
@@ -56,7 +56,7 @@ const mistakes = [
 ] as const;
 for (const [name, argv, message] of mistakes) {
   t.test(`${name} is refused with 2 and the usage, and nothing runs`, async t => {
-    const { code, out, err, written } = run(...argv);
+    const { code, out, err, written } = await run(...argv);
     t.equal(code, 2);
     t.match(err, message);
     t.match(err, '--quick');
@@ -65,7 +65,7 @@ for (const [name, argv, message] of mistakes) {
 }
 
 t.test('--help is the usage, and no mistake', async t => {
-  const { code, out, err } = run('--help');
+  const { code, out, err } = await run('--help');
   t.equal(code, 0);
   t.match(out, '--list');
   t.equal(err, '');

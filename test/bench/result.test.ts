@@ -28,11 +28,15 @@ const targets = [
   ['a ratio above its target does not',              { of: 'ratio', max: 1.9 }, false],
   ['a median is not excused by a good ratio',        { of: 'median', max: 19 }, false],
   ['a median below its target meets it',             { of: 'median', max: 21 }, true],
+  ['a ratio that must be more and is',               { of: 'ratio', min: 1.9 }, true],
+  ['a ratio that must be more and is not',           { of: 'ratio', min: 2.1 }, false],
+  ['a median on the least it may be meets it',       { of: 'median', min: 20 }, true],
 ] as const;
 for (const [name, target, met] of targets) {
   t.test(name, async t => {
     const result = summarise({ ...BENCH, target }, { samples: [20], heapBytesPerOp: null, baseline: { name: 'least', samples: [10] } });
-    t.match(result, { target: target.max, target_of: target.of, met });
+    const isMost = 'max' in target;
+    t.match(result, { target: isMost ? target.max : target.min, target_of: target.of, target_is: isMost ? 'most' : 'least', met });
   });
 }
 

@@ -15,7 +15,7 @@ const IPV4_LEN = 20;
 
 t.test('every bench runs, and measures something', async t => {
   let out = '';
-  const code = runBenches(['--quick', '--json'], SUITE, { out: text => void (out += text), err: text => t.fail(text), writeResults: () => t.fail('not asked for') });
+  const code = await runBenches(['--quick', '--json'], SUITE, { out: text => void (out += text), err: text => t.fail(text), writeResults: () => t.fail('not asked for') });
   t.equal(code, 0);
   const results = JSON.parse(out) as Result[];
   t.strictSame(results.map(({ name }) => name), SUITE.map(({ name }) => name));
