@@ -14,6 +14,11 @@ export function u32(mem: Uint8Array, at: number): number {
   return ((mem[at] << 24) | (mem[at + 1] << 16) | (mem[at + 2] << 8) | mem[at + 3]) >>> 0;
 }
 
+/** As `u32`, signed: what compares and hashes alike, and is never a number on the heap. */
+export function s32(mem: Uint8Array, at: number): number {
+  return (mem[at] << 24) | (mem[at + 1] << 16) | (mem[at + 2] << 8) | mem[at + 3];
+}
+
 export function putU16(mem: Uint8Array, at: number, value: number): void {
   mem[at] = value >>> 8;
   mem[at + 1] = value;

@@ -23,7 +23,7 @@ export function sum16(mem: Uint8Array, at: number, end: number, seed = 0): numbe
     low += mem[i + 1];
   }
   if (i < end) high += mem[i];
-  return fold(high * 256 + low);
+  return foldSum(high * 256 + low);
 }
 
 /** The value for a checksum field: the complement of the sum, the field itself being zero or left out. */
@@ -44,18 +44,24 @@ export function addSum(a: number, b: number): number {
  * A wrong checksum stays wrong, which is wanted: a gateway must not vouch for a packet that was damaged before it.
  */
 export function patchChecksum(hc: number, was: number, is: number): number {
-  return ~fold((~hc & 0xffff) + (~was & 0xffff) + is) & 0xffff;
+  return ~foldSum((~hc & 0xffff) + (~was & 0xffff) + is) & 0xffff;
 }
 
 /** As `patchChecksum`, for two words at once: an address or a sequence number at an even offset. */
 export function patchChecksum32(hc: number, was: number, is: number): number {
   const sum = (~hc & 0xffff) + (~was & 0xffff) + (~(was >>> 16) & 0xffff) + (is & 0xffff) + (is >>> 16);
-  return ~fold(sum) & 0xffff;
+  return ~foldSum(sum) & 0xffff;
+}
+
+/** As both patches before, one after the other: an address and a port, which translation changes together. */
+export function translateChecksum(hc: number, was: number, is: number, wasPort: number, isPort: number): number {
+  const sum = (~hc & 0xffff) + (~was >>> 16) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff) + (~wasPort & 0xffff) + isPort;
+  return ~foldSum(sum) & 0xffff;
 }
 
 /** Sum of the IPv4 pseudo-header (RFC 768, RFC 9293 §3.1); `len` is header and payload of the upper layer. */
 export function pseudoSum4(src: number, dst: number, protocol: number, len: number): number {
-  return fold((src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + protocol + len);
+  return foldSum((src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + protocol + len);
 }
 
 /** Sum of the IPv6 pseudo-header (RFC 8200 §8.1), its addresses read from the IPv6 header at `ipAt`. */
@@ -64,7 +70,7 @@ export function pseudoSum6(mem: Uint8Array, ipAt: number, protocol: number, len:
 }
 
 /** Bring carries of a sum below 2^32 back round. Twice, because the first round can carry once more. */
-function fold(sum: number): number {
+export function foldSum(sum: number): number {
   const once = (sum & 0xffff) + (sum >>> 16);
   return (once & 0xffff) + (once >>> 16);
 }

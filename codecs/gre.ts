@@ -62,6 +62,18 @@ export function parseGre(mem: Uint8Array, at: number, end: number, out: GreView)
   return 0;
 }
 
+/** Bytes of the header at `at` where it has no option but a key, 4 or 8, or 0: for those who leave all others to `parseGre`. */
+export function plainGreLen(mem: Uint8Array, at: number, end: number): number {
+  if (end - at < GRE_MIN_LEN + 4) return 0;
+  const flags = u16(mem, at + FLAGS);
+  return flags === 0 ? GRE_MIN_LEN : flags === HAS_KEY ? GRE_MIN_LEN + 4 : 0;
+}
+
+/** EtherType of the payload. */
+export function greProtocol(mem: Uint8Array, at: number): number {
+  return u16(mem, at + PROTOCOL);
+}
+
 /** Whether the parsed packet `mem[at..end)`, header and payload, carries no checksum or a right one (RFC 2784 §2.2). */
 export function greChecksumOk(mem: Uint8Array, at: number, end: number): boolean {
   return (u16(mem, at + FLAGS) & HAS_CHECKSUM) === 0 || sum16(mem, at, end) === 0xffff;

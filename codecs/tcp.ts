@@ -9,7 +9,7 @@
  *   |                 Options, 0 to 40 bytes, padded                |
  */
 import { putU16, putU32, u16, u32 } from './bytes.js';
-import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16 } from './checksum.js';
+import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16, translateChecksum } from './checksum.js';
 import { Fault } from './faults.js';
 import { IpProtocol } from './ip-protocol.js';
 
@@ -82,6 +82,12 @@ export function setTcpSrcPort(mem: Uint8Array, at: number, port: number): void {
 export function setTcpDstPort(mem: Uint8Array, at: number, port: number): void {
   patchTcp(mem, at, tcpDstPort(mem, at), port);
   putU16(mem, at + TCP_DST_PORT, port);
+}
+
+/** Another port at `field`, which is `TCP_SRC_PORT` or `TCP_DST_PORT`, and another address `is` for `was` in the pseudo-header: one patch for both. */
+export function translateTcp(mem: Uint8Array, at: number, field: number, port: number, was: number, is: number): void {
+  putU16(mem, at + TCP_CHECKSUM, translateChecksum(tcpChecksum(mem, at), was, is, u16(mem, at + field), port));
+  putU16(mem, at + field, port);
 }
 
 /** Bring the checksum up to date after a covered word changed, here or in the pseudo-header. */

@@ -7,7 +7,7 @@
  * Over IPv4 a checksum of 0 means that there is none, so a computed 0 is sent as ffff.
  */
 import { putU16, u16 } from './bytes.js';
-import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16 } from './checksum.js';
+import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16, translateChecksum } from './checksum.js';
 import { Fault } from './faults.js';
 import { IpProtocol } from './ip-protocol.js';
 
@@ -55,6 +55,16 @@ export function setUdpSrcPort(mem: Uint8Array, at: number, port: number): void {
 export function setUdpDstPort(mem: Uint8Array, at: number, port: number): void {
   patchUdp(mem, at, udpDstPort(mem, at), port);
   putU16(mem, at + UDP_DST_PORT, port);
+}
+
+/**
+ * Another port at `field`, which is `UDP_SRC_PORT` or `UDP_DST_PORT`, and another address `is` for `was` in the
+ * pseudo-header: one patch for both. No checksum stays none.
+ */
+export function translateUdp(mem: Uint8Array, at: number, field: number, port: number, was: number, is: number): void {
+  const hc = udpChecksum(mem, at);
+  if (hc !== 0) putSum(mem, at, translateChecksum(hc, was, is, u16(mem, at + field), port));
+  putU16(mem, at + field, port);
 }
 
 /** Bring the checksum up to date after a covered word changed, here or in the pseudo-header. No checksum stays none. */

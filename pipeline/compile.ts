@@ -5,7 +5,10 @@ import { ColumnsBuilder } from './tables/columns.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
-import { ANY_PROTOCOL, Encap, NONE, PeerKind, RecordKind, Via, type PolicyData, type TenantColumns } from './policy.js';
+import {
+  ANY_PROTOCOL, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, Via, type PeerColumns, type PolicyData, type RecordColumns, type SubnetColumns,
+  type TenantColumns,
+} from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
 
 const ANY_PREFIX: PrefixRow = { words: [0, 0, 0, 0], bits: 0 };
@@ -130,11 +133,12 @@ class Draft {
   }
 
   build(rows: PolicyRows, generation: number): PolicyData {
+    const peers = { names: this.#names.peers, ...this.#peers.build() };
+    const subnets = { names: this.#names.subnets, ...this.#subnets.build() };
+    const records = this.#records.build();
     return {
       file: rows.file, generation, gateway: rows.gateway,
-      peers: { names: this.#names.peers, ...this.#peers.build() },
-      subnets: { names: this.#names.subnets, ...this.#subnets.build() },
-      records: this.#records.build(),
+      peers, subnets, records, lanes: makeLanes(peers, subnets, records),
       routes: this.#routes.build(),
       rules: { names: this.#names.rules, ...this.#rules.build() },
       mappings: this.#mappings.build(),
@@ -236,6 +240,24 @@ class Draft {
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
   }
+}
+
+function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns): Int32Array {
+  const count = records.kind.length;
+  const lanes = new Int32Array(new SharedArrayBuffer((count + 1) * LANE_WORDS * 4));
+  for (let record = 0; record < count; record++) {
+    const lane = (record + 1) * LANE_WORDS;
+    const peer = records.peer[record], subnet = records.subnet[record];
+    lanes[lane + Lane.peer] = peer; // the gateway's own have NONE, which is -1 here and nobody's number
+    lanes[lane + Lane.vsid] = subnets.vsid[subnet];
+    lanes[lane + Lane.macHigh] = records.macHigh[record];
+    lanes[lane + Lane.macLow] = records.macLow[record];
+    lanes[lane + Lane.tenant] = subnets.tenant[subnet];
+    if (peer === NONE) continue;
+    lanes[lane + Lane.how] = (peers.encap[peer] === Encap.vxlan ? LANE_VXLAN : 0) | (peers.flowHash[peer] === 1 ? LANE_FLOW_ID : 0);
+    lanes[lane + Lane.mtu] = peers.innerMtu[peer];
+  }
+  return lanes;
 }
 
 function keyed(key: GreKey): number {

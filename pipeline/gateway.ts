@@ -2,19 +2,22 @@
  * One worker's pipeline: datagrams in, fates counted, datagrams out. No socket, clock or file: arrival, time and the
  * way out are passed in.
  */
-import { V4_MAPPED } from './address.js';
 import { answerDrop } from './answer.js';
+import { compileFlow } from './compile-flow.js';
 import { Context, Fate, HEADROOM, type Outlet, type Stage } from './context.js';
+import { FastPath } from './fast-path.js';
 import { WALKS } from './graph.js';
 import { Cell, Ledger, ledgerBytes } from './ledger.js';
 import { Packet, Side, Walk } from './packet.js';
 import { PeerKind, Policy, type PolicyData } from './policy.js';
 import type { Random } from './random.js';
+import { Reaper } from './reaper.js';
 import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
 import { NatState, makeNatMemory, type NatSizes } from './tables/nat-state.js';
-import { RateLimit } from './tables/rate-limit.js';
+import { Quiet, makeQuietMemory } from './tables/quiet.js';
+import { RateLimit, rateLimitBytes } from './tables/rate-limit.js';
 
 /** Looks over the pipeline's shoulder, for traces and captures. Not on the fast path: null costs nothing. */
 export interface Observer {
@@ -33,22 +36,61 @@ export interface SharedState {
   readonly sizes: StateSizes;
   readonly nat: SharedArrayBuffer;
   readonly fragments: SharedArrayBuffer;
+  readonly icmpLimit: SharedArrayBuffer;
+  /** Who may still be reading what (quiet.ts): one place a worker. */
+  readonly quiet: SharedArrayBuffer;
   /** One ledger a worker. */
   readonly ledgers: readonly SharedArrayBuffer[];
 }
 
-/** Allocate for `workers` workers; `seed` keeps hash positions from being guessed. */
+/** Allocate for `workers` threads beside control; `seed` keeps hash positions from being guessed. */
 export function makeSharedState(sizes: StateSizes, workers: number, seed: number): SharedState {
+  return makeState(sizes, workers, workers, seed);
+}
+
+/** Allocate for one gateway that shares with nobody: it sweeps by itself, and what it closes is free at once. */
+export function makeLoneState(sizes: StateSizes, seed: number): SharedState {
+  return makeState(sizes, 1, 0, seed);
+}
+
+function makeState(sizes: StateSizes, ledgers: number, readers: number, seed: number): SharedState {
   return {
     sizes,
     nat: makeNatMemory(sizes.nat, seed),
     fragments: makeFragmentMemory(sizes.fragments, seed),
-    ledgers: Array.from({ length: workers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
+    icmpLimit: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
+    quiet: makeQuietMemory(readers),
+    ledgers: Array.from({ length: ledgers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
   };
 }
 
-/** Every session is looked at once in so many seconds, however many there are. */
-const SWEEP_SECONDS = 8;
+/** Control's view of the state: what lists, sweeps and repairs. It is the one thread beside the workers that may change it. */
+export class Overseer {
+  readonly nat: NatState;
+  readonly reaper: Reaper;
+  readonly #fragments: FragmentTable;
+  readonly #quiet: Quiet;
+
+  constructor(state: SharedState) {
+    this.#quiet = new Quiet(state.quiet);
+    this.nat = new NatState(state.nat, state.sizes.nat, this.#quiet, state.ledgers.length + 1);
+    this.reaper = new Reaper(this.nat, this.#quiet);
+    this.#fragments = new FragmentTable(state.fragments, state.sizes.fragments, state.ledgers.length + 1);
+  }
+
+  /** Worker `index` is dead: free what it held and put right what it left half done, so that its successor and all others can go on. */
+  repairAfter(index: number): void {
+    this.nat.repair(ownerOf(index));
+    this.#fragments.repair(ownerOf(index));
+    this.#quiet.leave(index);
+  }
+}
+
+/** A worker's name in locks and claims; 0 is nobody's. */
+function ownerOf(worker: number): number {
+  return worker + 1;
+}
+
 /** The looks at the fragment table in one tick. */
 export const FRAGMENTS_PER_TICK = 4096;
 
@@ -60,37 +102,54 @@ export class Gateway {
   observer: Observer | null = null;
   /** Told of every exception in the pipeline, which costs one packet and never the worker. */
   onFault: (error: unknown) => void = () => {};
+  /** Compile flows and carry their packets by the fast path. Without it all take the walks, with the same outcome. */
+  isFast = true;
   readonly #p = new Packet();
-  readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
-  #sweptAt = -Infinity;
+  readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
+  readonly #fast: FastPath;
+  readonly #worker: number;
+  readonly #quiet: Quiet;
+  /** Its own, where it shares with nobody. */
+  readonly #reaper: Reaper | null;
 
   constructor(parts: { state: SharedState; worker: number; policy: PolicyData; random: Random; outlet: Outlet }) {
-    const { state } = parts;
-    const memory = state.ledgers[parts.worker];
-    if (memory === undefined) throw new RangeError(`no ledger for worker ${parts.worker}`);
+    const { state, worker } = parts;
+    const memory = state.ledgers[worker];
+    if (memory === undefined) throw new RangeError(`no ledger for worker ${worker}`);
     this.ledger = new Ledger(memory);
+    this.#worker = worker;
+    this.#quiet = new Quiet(state.quiet);
+    const nat = new NatState(state.nat, state.sizes.nat, this.#quiet, ownerOf(worker));
     this.context = new Context({
       policy: new Policy(parts.policy),
-      nat: new NatState(state.nat, state.sizes.nat),
-      fragments: new FragmentTable(state.fragments, state.sizes.fragments),
+      nat,
+      fragments: new FragmentTable(state.fragments, state.sizes.fragments, ownerOf(worker)),
       ledger: this.ledger,
       random: parts.random,
       outlet: parts.outlet,
-      icmpLimit: new RateLimit(state.sizes.tenants),
+      icmpLimit: new RateLimit(state.icmpLimit),
     });
+    this.#fast = new FastPath(this.context);
+    this.#reaper = this.#quiet.isAlone ? new Reaper(nat, this.#quiet) : null;
+    if (this.#reaper === null) this.#quiet.pass(worker);
   }
 
   /**
    * Switch to another policy, between packets. Sessions stay, except those that the new policy would not open: their
-   * tenant, pool address, mapping or inside record is gone, or the way to their remote end is no longer NAT. Returns how
-   * many went. Peers are numbered anew, so fragments on hold are given up; what is known of others stays.
+   * tenant, pool address, mapping or inside record is gone, or the way to their remote end is no longer NAT. Each is
+   * looked at again with its next packet; the rest is the reaper's. Where that is the gateway itself, this returns how many
+   * went. Peers are numbered anew, so fragments on hold are given up; what is known of others stays.
    */
   adopt(data: PolicyData): number {
     const policy = new Policy(data);
     this.giveUpHeld();
     this.context.policy = policy;
+    this.#fast.adopt(policy);
+    if (this.#reaper === null) return 0;
     const { nat } = this.context;
-    return nat.revoke((binding, session) => isStillAllowed(policy, nat, binding, nat.remote(session)));
+    const before = nat.revoked;
+    this.#reaper.revoke(policy, 0, Infinity);
+    return nat.revoked - before;
   }
 
   /**
@@ -99,13 +158,15 @@ export class Gateway {
    * epoch. The bytes belong to the pipeline until it returns. Returns the packet's fate or drop reason.
    */
   receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag = 0): number {
+    this.received++;
+    const fast = this.isFast && this.observer === null ? this.#forward(mem, start, at, end, peer, carrier, side, now) : Fate.next;
+    if (fast === Fate.forwarded) return fast;
     const p = this.#p;
     p.reset();
     p.mem = mem; p.start = start; p.at = at; p.end = end;
     p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;
-    this.received++;
     const bytes = end - at;
-    const verdict = this.#guarded(p);
+    const verdict = fast === Fate.next ? this.#guarded(p) : fast;
     this.#settle(p, verdict, bytes);
     if (p.releases >= 0) this.#release(p.releases, now);
     return verdict;
@@ -123,24 +184,42 @@ export class Gateway {
   /** Drop every fragment that is on hold, under its reason: before a policy change, and at the end. */
   giveUpHeld(): void {
     const { fragments } = this.context;
-    for (let entry = 0; entry < fragments.sizes.datagrams; entry++) if (fragments.isWaiting(entry)) this.#giveUp(entry);
+    for (let entry = 0; entry < fragments.sizes.datagrams; entry++) if (fragments.isWaiting(entry)) this.#giveUp(entry, Infinity);
   }
 
-  /** Let timers run: close sessions and give up fragments whose time has come. Cheap when nothing is due; call it often. */
+  /** Let timers run: give up fragments whose time has come, and say that no packet is in hand. Cheap when nothing is due; call it often. */
   tick(now: number): void {
-    const { nat } = this.context;
-    const elapsed = Math.min(SWEEP_SECONDS, Math.abs(now - this.#sweptAt) / 1000); // a clock that was set back sweeps too
-    if (elapsed > 0) {
-      nat.reap(Math.floor(now / 1000), Math.ceil(nat.sizes.sessions * elapsed / SWEEP_SECONDS));
-      this.#sweptAt = now;
-    }
+    if (this.#reaper === null) this.#quiet.pass(this.#worker);
+    else this.#reaper.tick(now, this.context.policy);
     this.#expireFragments(Math.floor(now / 1000), FRAGMENTS_PER_TICK);
+  }
+
+  /** No packet will come any more: the reaper need not wait for this worker. */
+  leave(): void {
+    this.#quiet.leave(this.#worker);
+  }
+
+  /** By the fast path: `Fate.forwarded`, or `Fate.next` when the walks must see the packet. */
+  #forward(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number): number {
+    if (peer < 0) return Fate.next;
+    const isHost = this.context.policy.peers.kind[peer] === PeerKind.host;
+    if (side !== Side.both && (side === Side.hosts) !== isHost) return Fate.next;
+    const seconds = Math.floor(now / 1000);
+    try {
+      const isDone = isHost ? this.#fast.fromHost(mem, start, at, end, peer, carrier, seconds) : this.#fast.fromOutside(mem, start, at, end, peer, carrier, seconds);
+      return isDone ? Fate.forwarded : Fate.next;
+    } catch (error) {
+      this.onFault(error);
+      return Reason.internal_error;
+    }
   }
 
   #guarded(p: Packet): number {
     try {
       return this.#run(p);
     } catch (error) {
+      this.context.nat.locks.unlockAll();
+      this.context.fragments.locks.unlockAll();
       this.onFault(error);
       return Reason.internal_error;
     }
@@ -159,7 +238,9 @@ export class Gateway {
         const stage = stages[i];
         const verdict = stage(p, c);
         if (observer !== null) observer.step?.(stage, p, verdict, c);
-        if (verdict !== Fate.next) return verdict;
+        if (verdict === Fate.next) continue;
+        if (verdict === Fate.forwarded && this.isFast) compileFlow(p, c, walk);
+        return verdict;
       }
       walk = p.next;
     }
@@ -191,16 +272,17 @@ export class Gateway {
 
   /** Send what waited for the first fragment just seen after it, oldest first. */
   #release(entry: number, now: number): void {
+    const { fragments, policy } = this.context;
     const held = this.#held;
     const p = this.#p;
-    const tenant = tenantOfScope(this.context.fragments.scope(entry));
-    while (this.context.fragments.release(entry, held)) {
-      const mem = this.context.fragments.bytes.slice(held.at, held.end); // a copy: its slot is free again
+    const tenant = tenantOfScope(fragments.scope(entry));
+    for (let mem = fragments.release(entry, held); mem !== null; mem = fragments.release(entry, held)) {
       p.reset();
       p.mem = mem; p.start = 0; p.at = 0; p.end = mem.length;
       p.peer = held.peer; p.carrier = held.carrier; p.side = held.side; p.now = now; p.tag = held.tag;
       p.resumed = true;
-      const verdict = this.#guarded(p);
+      // Its peer has another number, or none, in a policy that another worker has taken over meanwhile.
+      const verdict = held.generation === policy.generation ? this.#guarded(p) : Reason.fragment_orphan;
       p.tenant = tenant; // who was charged when it came, also when it now goes wrong before that is proved again
       this.#settle(p, verdict, 0);
     }
@@ -208,40 +290,22 @@ export class Gateway {
 
   #expireFragments(now: number, budget: number): void {
     const { fragments } = this.context;
-    for (let entry = fragments.expired(now, budget); entry >= 0; entry = fragments.expired(now, budget)) this.#giveUp(entry);
+    for (let entry = fragments.expired(now, budget); entry >= 0; entry = fragments.expired(now, budget)) this.#giveUp(entry, now);
   }
 
-  #giveUp(entry: number): void {
+  /** Drop what is held for an entry whose time is up at `now`, and the entry. */
+  #giveUp(entry: number, now: number): void {
     const { fragments } = this.context;
     const tenant = tenantOfScope(fragments.scope(entry));
-    while (fragments.release(entry, this.#held)) {
+    while (fragments.takeOverdue(entry, now, this.#held)) {
       this.ledger.add(tenant, Cell.held, -1);
       this.ledger.drop(tenant, Reason.fragment_orphan);
       if (this.observer !== null) this.observer.expired?.(this.#held.tag, tenant);
     }
-    fragments.remove(entry);
   }
 }
 
 /** Bytes of slot that hold a datagram of an underlay with this MTU. */
 export function slotBytesFor(mtu: number): number {
   return Math.max(2048, mtu + HEADROOM);
-}
-
-/**
- * Whether `policy` would still open this session: the outside end is the tenant's and nobody else's, the inside one is
- * delivered to somebody, and the way to `remote` is NAT. ACLs are asked packet by packet anyway.
- */
-function isStillAllowed(policy: Policy, nat: NatState, binding: number, remote: number): boolean {
-  const { mappings } = policy;
-  const tenant = nat.tenantOf(binding);
-  if (policy.findPoolOwner(nat.outside(binding)) !== tenant || !policy.isByNat(tenant, remote)) return false;
-  const protocol = nat.protocolOf(binding), inside = nat.inside(binding), insidePort = nat.insidePort(binding);
-  const mapping = policy.mappingsOutside.find(protocol, nat.outside(binding), nat.outsidePort(binding), 0, 0);
-  if (nat.isStatic(binding)) {
-    if (mapping < 0 || mappings.internal[mapping] !== inside || mappings.internalPort[mapping] !== insidePort) return false;
-  } else if (mapping >= 0 || policy.mappingsInside.find(tenant, protocol, inside, insidePort, 0) >= 0) {
-    return false; // its outside port is promised to a mapping now, or its inside one has a mapping to leave by
-  }
-  return policy.deliverTo(tenant, 0, 0, V4_MAPPED, inside) >= 0;
 }

@@ -44,6 +44,16 @@ export class Ledger {
     this.#cells[row + DROPS + reason]++;
   }
 
+  /** One packet of `tenant` came and went on, and nothing else has to be said of it. */
+  forward(tenant: number, bytesIn: number, bytesOut: number): void {
+    const row = tenant * LEDGER_STRIDE, cells = this.#cells;
+    cells[row + Cell.in]++;
+    cells[row + Cell.forwarded]++;
+    cells[row + Cell.out]++;
+    cells[row + Cell.bytesIn] += bytesIn;
+    cells[row + Cell.bytesOut] += bytesOut;
+  }
+
   get(tenant: number, cell: number): number {
     return this.#cells[tenant * LEDGER_STRIDE + cell];
   }

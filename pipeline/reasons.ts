@@ -60,6 +60,7 @@ export const REASONS = {
   nat_no_binding:     { severity: 'policy',      help: 'No binding or mapping for this external address and port', source: 'RFC 4787 §5' },
   nat_no_session:     { severity: 'policy',      help: 'ICMP error about a session that does not exist', source: 'RFC 5508 §4.2 REQ-4' },
   nat_tcp_not_syn:    { severity: 'policy',      help: 'TCP segment without a session, and no SYN that could open one', source: 'RFC 7857 §2' },
+  nat_session_taken:  { severity: 'policy',      help: 'The same two ends have a session by another mapping: inside, the two could not be told apart', source: 'RFC 6146 §3.5.2' },
   nat_no_way_back:    { severity: 'policy',      help: 'From an address that the tenant does not reach by NAT: no answer could come back this way', source: 'RFC 3704 §2.3; config routes[]' },
   nat_wrong_uplink:   { severity: 'policy',      help: "Packet for a pool address from another uplink or key than the tenant's", source: 'config nat.uplink, nat.key' },
   nat_ports_spent:    { severity: 'capacity',    help: 'External address has no free port, or hardly one', source: 'config nat.pool; RFC 6888 §4 REQ-11' },

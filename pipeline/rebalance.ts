@@ -7,12 +7,13 @@ export interface Move { readonly entry: number; readonly from: number; readonly 
 
 /** Packets of an interval below which no queue is busy enough to help. */
 const BUSY = 1000;
-/** Act when the busiest and the idlest queue differ by so much of the mean; and stop once they differ by so little. */
-const START = 0.4;
+/** A queue with so much of the mean is loaded. */
+const START = 1.2;
+/** Enough is moved once the busiest and the idlest queue differ by so little of the mean. */
 const STOP = 0.1;
 /** A move that brings less than so much of the mean is not worth its barrier. */
 const LEAST_GAIN = 0.02;
-/** In so many intervals in a row. */
+/** Act when the same queue is loaded, and the same one is not, in so many intervals in a row. */
 const PATIENCE = 3;
 
 /** The load of each queue. */
@@ -82,8 +83,9 @@ function indexes(count: number): number[] {
 
 /** Waits with `rebalance` until it is worth it: what one second does, the next may undo. */
 export class Balancer {
-  /** Packets by entry, over the intervals that were uneven. */
+  /** Packets by entry, and how each queue fared, over the intervals that were uneven in the same way. */
   readonly #load: Float64Array;
+  #marks: readonly number[] = [];
   #uneven = 0;
 
   constructor(entries: number) {
@@ -92,14 +94,16 @@ export class Balancer {
 
   /** An interval is over, in which `load` packets came by entry: the moves to make now. */
   after(load: ArrayLike<number>, table: ArrayLike<number>, alive: readonly boolean[]): Move[] {
-    if (!isUneven(load, table, alive)) {
+    const now = marksOf(load, table, alive);
+    const marks = this.#uneven === 0 ? now : now.map((mark, queue) => mark === this.#marks[queue] ? mark : 0);
+    if (!isUneven(marks)) {
       this.#forget();
       return [];
     }
+    this.#marks = marks;
     for (let entry = 0; entry < this.#load.length; entry++) this.#load[entry] += load[entry];
     if (++this.#uneven < PATIENCE) return [];
-    // Of all the intervals together: where the busy queue changed every time, there is nothing to mend.
-    const moves = isUneven(this.#load, table, alive) ? rebalance(this.#load, table, alive) : [];
+    const moves = rebalance(this.#load, table, alive);
     this.#forget();
     return moves;
   }
@@ -110,9 +114,15 @@ export class Balancer {
   }
 }
 
-function isUneven(load: ArrayLike<number>, table: ArrayLike<number>, alive: readonly boolean[]): boolean {
-  const sums = queueLoads(load, table, alive.length).filter((_, queue) => alive[queue]);
-  const mean = sums.reduce((sum, n) => sum + n, 0) / sums.length;
-  const most = Math.max(...sums);
-  return sums.length > 1 && most >= BUSY && most - Math.min(...sums) > START * mean;
+/** By queue: 1 loaded, -1 with less than its share, 0 neither. */
+function marksOf(load: ArrayLike<number>, table: ArrayLike<number>, alive: readonly boolean[]): number[] {
+  const sums = queueLoads(load, table, alive.length);
+  const living = sums.filter((_, queue) => alive[queue]);
+  const mean = living.reduce((sum, n) => sum + n, 0) / living.length;
+  return sums.map((sum, queue) => !alive[queue] ? 0 : sum >= BUSY && sum > START * mean ? 1 : sum < mean ? -1 : 0);
+}
+
+/** One queue stays loaded, and another could do more. */
+function isUneven(marks: readonly number[]): boolean {
+  return marks.includes(1) && marks.includes(-1);
 }

@@ -56,7 +56,7 @@ const LINE = 64;
 
 /** Rings that barriers can tell apart. RSS wants no more than a quarter of its 128 entries anyway. */
 export const MAX_RINGS = 32;
-/** A barrier does not hold up a queue for longer: a worker that hangs costs the order of packets and not all of them. */
+/** A barrier whose queue does nothing for so long is let go: a worker that hangs costs others the order of packets, not the packets. */
 const BARRIER_MS = 1000;
 
 /** What `RingWriter.write` says. */
@@ -195,6 +195,8 @@ export class RingReader {
   readonly #kept = new Set<number>();
   #next: number;
   #head: number;
+  /** The barrier that is next has held us up for too long. */
+  #isPatienceOver = false;
 
   /** Read ring `queue` of `rings`, from where a reader before stopped. */
   constructor(rings: readonly SharedArrayBuffer[], queue: number) {
@@ -293,11 +295,12 @@ export class RingReader {
     Atomics.or(other, WAITERS, bit); // before `EPOCH` and `PASSED` are read: see `publish`
     const epoch = Atomics.load(other, EPOCH);
     const isPast = ((Atomics.load(other, PASSED) - sequence) | 0) >= 0;
-    if (!isPast && Atomics.load(other, DEAD) === 0) {
-      const { async, value } = waitAsync(other, EPOCH, epoch, BARRIER_MS);
-      return async ? value as Promise<unknown> : Promise.resolve();
+    if (!isPast && Atomics.load(other, DEAD) === 0 && !this.#isPatienceOver) {
+      const { value } = waitAsync(other, EPOCH, epoch, BARRIER_MS);
+      return Promise.resolve(value).then(outcome => { this.#isPatienceOver = outcome === 'timed-out'; });
     }
     Atomics.and(other, WAITERS, ~bit);
+    this.#isPatienceOver = false;
     return undefined;
   }
 

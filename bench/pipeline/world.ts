@@ -10,7 +10,7 @@ import { IPV4_MIN_LEN, IPV4_SRC, writeIpv4 } from '../../codecs/ipv4.js';
 import { writeNvgre } from '../../codecs/nvgre.js';
 import { UDP_LEN, fillUdpChecksum4, writeUdp } from '../../codecs/udp.js';
 import { stateSizes } from '../../daemon/tables.js';
-import { Gateway, makeSharedState } from '../../pipeline/gateway.js';
+import { Gateway, makeLoneState } from '../../pipeline/gateway.js';
 import { Fate } from '../../pipeline/context.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
@@ -94,7 +94,7 @@ export function makeWorld(rules: number): World {
   const { config, policy } = load(configOf(rules));
   const sent: Sent = { mem: new Uint8Array(0), at: 0, end: 0, count: 0 };
   const gateway = new Gateway({
-    state: makeSharedState(stateSizes(config), 1, SEED), worker: 0, policy, random: seededRandom(SEED),
+    state: makeLoneState(stateSizes(config), SEED), worker: 0, policy, random: seededRandom(SEED),
     outlet: {
       send(mem, at, end) {
         sent.mem = mem;

@@ -4,6 +4,7 @@
  */
 import { formatAddress } from '../../config/index.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
+import type { Timers } from '../../pipeline/policy-rows.js';
 import type { NatState } from '../../pipeline/tables/nat-state.js';
 import { TCP_STATE_NAMES } from '../../pipeline/nat/tcp-state.js';
 
@@ -22,6 +23,7 @@ export interface SessionRow {
   readonly state: string;
   /** The binding is a static mapping's. */
   readonly mapped: boolean;
+  /** Since its binding was made. */
   readonly ageSeconds: number;
   readonly expiresInSeconds: number;
 }
@@ -45,27 +47,29 @@ export interface SessionList {
 const PROTOCOLS: Record<number, string> = { [IpProtocol.tcp]: 'tcp', [IpProtocol.udp]: 'udp', [IpProtocol.icmp]: 'icmp' };
 
 /** Sessions that match, up to the limit, and how many match in all. `now` in ms. */
-export function listSessions(nat: NatState, nameOf: (tenant: number) => string, filter: SessionFilter, now: number): SessionList {
+export function listSessions(nat: NatState, timers: Timers, nameOf: (tenant: number) => string, filter: SessionFilter, now: number): SessionList {
   const sessions: SessionRow[] = [];
   const seconds = Math.floor(now / 1000);
   let matching = 0;
-  for (let session = 0; session < nat.sizes.sessions; session++) {
+  for (const session of nat.sessions()) {
     const binding = nat.bindingOf(session);
-    if (!nat.isOpen(session) || nat.expires(session) <= seconds) continue;
-    const tenant = nat.tenantOf(binding);
-    const inside = nat.inside(binding), insidePort = nat.insidePort(binding), outsidePort = nat.outsidePort(binding), remotePort = nat.remotePort(session);
+    const expires = nat.expires(session, timers);
+    if (binding < 0 || expires <= seconds) continue;
+    const tenant = nat.sessionTenant(session);
+    const inside = nat.sessionInside(session), insidePort = nat.sessionInsidePort(session);
+    const outsidePort = nat.sessionOutsidePort(session), remotePort = nat.remotePort(session);
     if (filter.tenant !== undefined && filter.tenant !== tenant) continue;
     if (filter.ca !== undefined && filter.ca !== inside) continue;
     if (filter.port !== undefined && filter.port !== insidePort && filter.port !== outsidePort && filter.port !== remotePort) continue;
-    const protocol = nat.protocolOf(binding);
+    const protocol = nat.sessionProtocol(session);
     const row: SessionRow = {
       tenant: nameOf(tenant), proto: PROTOCOLS[protocol] ?? String(protocol),
-      inside: end(inside, insidePort), outside: end(nat.outside(binding), outsidePort), remote: end(nat.remote(session), remotePort),
+      inside: end(inside, insidePort), outside: end(nat.sessionOutside(session), outsidePort), remote: end(nat.remote(session), remotePort),
       state: protocol === IpProtocol.tcp ? TCP_STATE_NAMES[nat.state(session)] ?? '-' : '-',
       mapped: nat.isStatic(binding),
-      ageSeconds: seconds - nat.created(session), expiresInSeconds: nat.expires(session) - seconds,
+      ageSeconds: seconds - nat.created(binding), expiresInSeconds: expires - seconds,
     };
-    if (!nat.isOpen(session) || nat.bindingOf(session) !== binding) continue; // closed meanwhile: the row may be of two sessions
+    if (!nat.isOpen(session) || nat.sessionInside(session) !== inside || nat.remotePort(session) !== remotePort) continue; // closed meanwhile: the row may be of two sessions
     matching++;
     if (sessions.length < filter.limit) sessions.push(row);
   }

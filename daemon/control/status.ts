@@ -31,15 +31,16 @@ export function ledgerRows({ ids }: Control): [row: number, name: string][] {
 }
 
 export function statusOf(control: Control) {
-  const { config, crew, nat } = control;
+  const { config, crew, nat, waiting } = control;
   return {
     gateway: config.gateway.name, version: VERSION, node: process.version, pid: process.pid,
     uptimeSeconds: Math.round((Date.now() - control.startedAt) / 1000), draining: control.draining,
     config: { file: config.file, generation: control.generation, loadedAt: new Date(control.loadedAt).toISOString(), reloadFailures: control.reloadFailures },
     workers: { size: crew.size, up: crew.up, restarts: crew.restarts },
+    receive: { mode: control.receiveMode.mode, reason: control.receiveMode.reason, waiting },
     sockets: crew.bound.map(socketWords),
     ...control.endpoints,
-    ...ledgerTotals(control),
+    ...ledgerTotals(control, waiting),
     nat: { sessions: nat.sessionCount, sessionsLimit: nat.sizes.sessions, bindings: nat.bindingCount, bindingsLimit: nat.sizes.bindings },
     sends: sumCounters(control.counters),
   };
@@ -51,28 +52,37 @@ export async function ailmentsOf(control: Control): Promise<string[]> {
   const ailments: string[] = [];
   if (control.draining) ailments.push('draining');
   if (crew.up < crew.size) ailments.push(`${crew.size - crew.up} of ${crew.size} workers down`);
+  if (crew.isDispatcherDown) ailments.push('dispatcher down');
   const now = readClock(control.clock)();
-  control.counters.forEach((memory, worker) => {
+  control.counters.forEach((memory, thread) => {
     const silent = now - lastBeat(memory);
-    if (crew.up === crew.size && silent > STUCK_MS) ailments.push(`worker ${worker} has been stuck for ${Math.round(silent / 1000)} s`);
+    const [name, isUp] = thread < crew.size ? [`worker ${thread}`, crew.isUp(thread)] : ['dispatcher', !crew.isDispatcherDown];
+    if (isUp && silent > STUCK_MS) ailments.push(`${name} has been stuck for ${Math.round(silent / 1000)} s`);
   });
   const off = await auditLedger(ledgers, ledgerRows(control).map(([row]) => row));
   for (const [row, found] of off) ailments.push(...found.map(what => `ledger of ${ids.nameOf(row)}: ${what}`));
   return ailments;
 }
 
-export function ledgerTotals(control: Control): LedgerTotals {
-  return totals(control.ledgers, ledgerRows(control).map(([row]) => row));
+/** All rows together. What waits in rings has come in, and is held: no worker has counted it yet. */
+export function ledgerTotals(control: Control, waiting = control.waiting): LedgerTotals {
+  const sum = totals(control.ledgers, ledgerRows(control).map(([row]) => row));
+  return { ...sum, packets: withWaiting(sum.packets, waiting) };
+}
+
+function withWaiting(packets: PacketTotals, waiting: number): PacketTotals {
+  return { ...packets, in: packets.in + waiting, held: packets.held + waiting };
 }
 
 export interface TenantStatus { readonly name: string; readonly packets: PacketTotals; readonly sessions: number }
 export interface DropStatus { readonly tenant: string; readonly reason: string; readonly severity: string; readonly count: number; readonly help: string; readonly source: string }
 
-/** Every tenant's ledger, `-` where it has counted anything. */
+/** Every tenant's ledger, `-` where it has counted anything; whose it is that waits in rings is not known yet. */
 export function tenantsOf(control: Control, query: URLSearchParams): TenantStatus[] {
   const only = tenantNumber(control, query);
+  const { waiting } = control;
   return ledgerRows(control).filter(([row]) => only === undefined || row === only).map(([row, name]) => ({
-    name, packets: totals(control.ledgers, [row]).packets, sessions: control.nat.sessionsOf(row),
+    name, packets: withWaiting(totals(control.ledgers, [row]).packets, row === 0 ? waiting : 0), sessions: control.nat.sessionsOf(row),
   })).filter(({ name, packets }) => name !== '-' || only === 0 || packets.in > 0);
 }
 
@@ -87,7 +97,7 @@ export function dropsOf(control: Control, query: URLSearchParams): DropStatus[] 
 }
 
 export function sessionsOf(control: Control, query: URLSearchParams): SessionList {
-  return listSessions(control.nat, id => control.ids.nameOf(id), {
+  return listSessions(control.nat, control.config.gateway.timers, id => control.ids.nameOf(id), {
     tenant: tenantNumber(control, query),
     ca: caOf(query),
     port: numberOf(query, 'port', 65535),

@@ -8,7 +8,7 @@ import { LinkView, parseLink } from '../../codecs/link.js';
 import { UNDERLAY_HEADROOM, UnderlayView, parseUnderlay, writeUnderlay, type UnderlayRoute } from '../../codecs/underlay.js';
 import { VXLAN_PORT } from '../../codecs/vxlan.js';
 import type { Address, Config, Words } from '../../config/types.js';
-import { FRAGMENTS_PER_TICK, Gateway, makeSharedState, type Observer } from '../../pipeline/gateway.js';
+import { FRAGMENTS_PER_TICK, Gateway, makeLoneState, type Observer } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { Encap, PeerKind } from '../../pipeline/policy.js';
@@ -64,7 +64,7 @@ export class Offline {
     this.#vxlanPort = config.gateway.vxlanPort || VXLAN_PORT;
     this.ids = new TenantIds(config.gateway.limits.tenants);
     this.gateway = new Gateway({
-      state: makeSharedState(stateSizes(config), 1, seed), worker: 0,
+      state: makeLoneState(stateSizes(config), seed), worker: 0,
       policy: compileConfig(config, this.ids, 1, seed), random: seededRandom(seed),
       outlet: { send: (mem, at, end, peer, flowHash) => this.#send(mem, at, end, peer, flowHash) },
     });

@@ -220,7 +220,7 @@ function tellNatOut(p: Packet, c: Context, verdict: number): Told {
   if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line };
   const mapping = policy.mappingsOutside.find(p.protocol, p.natAddress, p.natPort, 0, 0);
   const text = `${end(p, p.src3, p.sport)} is ${end(p, p.natAddress, p.natPort)} outside`;
-  if (nat.isStatic(p.binding) && mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
+  if (mapping >= 0 && nat.isStatic(nat.bindingOf(p.session))) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
   return { text, line };
 }
 

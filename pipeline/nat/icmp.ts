@@ -9,6 +9,7 @@ import { checkQuotedIpv4, ipv4ChecksumOk, ipv4Dst, ipv4FragmentOffset, ipv4Heade
 import { Fate, seconds, type Context } from '../context.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
+import { findLiveSession } from './live.js';
 import { deliver } from '../stages/route.js';
 
 /** Transport bytes that every error quotes: ports, and for ICMP the id (RFC 792). */
@@ -44,19 +45,20 @@ export function icmpErrorIn(p: Packet, c: Context): number {
   if (fault !== 0) return fault;
   const { mem, quoteAt } = p;
   const { nat } = c;
-  const now = seconds(p);
   const address = ipv4Src(mem, quoteAt);
   const port = quotedPort(p, 0);
   if (address !== p.dst3) return Reason.nat_icmp_quote;
-  const binding = nat.findOutside(ipv4Protocol(mem, quoteAt), address, port, now);
+  const protocol = ipv4Protocol(mem, quoteAt);
+  const binding = nat.findOutside(protocol, address, port);
   if (binding < 0 || nat.tenantOf(binding) !== p.tenant) return Reason.nat_no_session;
-  const session = nat.findSession(binding, ipv4Dst(mem, quoteAt), remotePort(p, quotedPort(p, 2)), now);
-  if (session < 0) return Reason.nat_no_session;
-  p.binding = binding;
-  p.session = session;
+  const inside = nat.inside(binding), insidePort = nat.insidePort(binding);
+  nat.lockInside(p.tenant, protocol, inside, insidePort);
+  p.session = findLiveSession(c, p.tenant, protocol, inside, insidePort, ipv4Dst(mem, quoteAt), remotePort(p, quotedPort(p, 2)), seconds(p));
+  nat.locks.unlock();
+  if (p.session < 0 || nat.sessionOutside(p.session) !== address || nat.sessionOutsidePort(p.session) !== port) return Reason.nat_no_session;
   p.natAddress = address;
   p.natPort = port;
-  p.dst3 = nat.inside(binding);
+  p.dst3 = inside;
   p.rewrites |= Rewrite.natIn;
   return deliver(p, c);
 }
@@ -67,21 +69,19 @@ export function icmpErrorOut(p: Packet, c: Context): number {
   if (fault !== 0) return fault;
   const { mem, quoteAt } = p;
   const { nat } = c;
-  const now = seconds(p);
   const protocol = ipv4Protocol(mem, quoteAt);
   const transport = quoteAt + ipv4HeaderLen(mem, quoteAt);
   if (protocol === IpProtocol.icmp && icmpType(mem, transport) === IcmpType.echo) return Reason.nat_no_session; // no query comes in
   const remote = ipv4Src(mem, quoteAt);
   const port = remotePort(p, quotedPort(p, 0));
   if (remote !== p.dst3) return Reason.nat_icmp_quote;
-  const binding = nat.findInside(p.tenant, protocol, ipv4Dst(mem, quoteAt), quotedPort(p, 2), remote, port, now);
-  if (binding < 0) return Reason.nat_no_session;
-  const session = nat.findSession(binding, remote, port, now);
-  if (session < 0) return Reason.nat_no_session;
-  p.binding = binding;
-  p.session = session;
-  p.natAddress = nat.outside(binding);
-  p.natPort = nat.outsidePort(binding);
+  const inside = ipv4Dst(mem, quoteAt), insidePort = quotedPort(p, 2);
+  nat.lockInside(p.tenant, protocol, inside, insidePort);
+  p.session = findLiveSession(c, p.tenant, protocol, inside, insidePort, remote, port, seconds(p));
+  nat.locks.unlock();
+  if (p.session < 0) return Reason.nat_no_session;
+  p.natAddress = nat.sessionOutside(p.session);
+  p.natPort = nat.sessionOutsidePort(p.session);
   p.rewrites |= Rewrite.natOut;
   return Fate.next;
 }

@@ -33,7 +33,7 @@ export function allocatePort(p: Packet, c: Context, now: number): boolean {
       c.spentPorts.note(p.protocol, address, now);
     }
     const port = FIRST_PORT + (start + i) % PORTS;
-    if (mappingsOutside.find(p.protocol, address, port, 0, 0) >= 0 || c.nat.findOutside(p.protocol, address, port, now) >= 0) continue;
+    if (mappingsOutside.find(p.protocol, address, port, 0, 0) >= 0 || c.nat.findOutside(p.protocol, address, port) >= 0) continue;
     p.natAddress = address;
     p.natPort = port;
     return true;

@@ -2,6 +2,7 @@
  * The TCP state a NAT keeps: RFC 6146 §3.5.2.2, as RFC 7857 §2 takes it over. `in` is the tenant's side.
  * CLOSED is a session that does not exist.
  */
+import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { TcpFlag } from '../../codecs/tcp.js';
 import type { Timers } from '../policy-rows.js';
 
@@ -35,18 +36,29 @@ export function tcpNext(state: number, flags: number, outbound: boolean): number
   }
 }
 
-/** Seconds that a session moving from `before` to `state` now has; 0 leaves the timer as it is. */
-export function tcpLifetime(before: number, state: number, timers: Timers): number {
+/** Whether segments that carry no flag of interest may pass without a look at the state: they would not change it. */
+export function letsPass(state: number): boolean {
+  return state === TcpState.established || state === TcpState.inFin || state === TcpState.outFin;
+}
+
+/** Whether a segment that takes the state from `before` to `state` gives the session its whole time anew. */
+export function refreshes(before: number, state: number): boolean {
   switch (state) {
     case TcpState.established:
-      return timers.tcpEstablished;
-    case TcpState.inFin:
-    case TcpState.outFin: // the FIN itself changes no timer, what the other side still sends does
-      return before === state ? timers.tcpEstablished : 0;
     case TcpState.inInit:
     case TcpState.outInit:
-      return timers.tcpTransitory;
-    default: // closing: the timer was set on the way in, and nothing extends it
-      return before === state ? 0 : timers.tcpTransitory;
+      return true;
+    case TcpState.inFin:
+    case TcpState.outFin: // the FIN itself does not, what the other side still sends does
+      return before === state;
+    default: // closing: what comes after the last FIN or the RST extends nothing
+      return before !== state;
   }
+}
+
+/** Seconds that a session lives after the packet that was seen last (RFC 4787 §4.3, RFC 5382 §5, RFC 5508 §3.2). */
+export function sessionLifetime(protocol: number, state: number, timers: Timers): number {
+  if (protocol === IpProtocol.udp) return timers.udp;
+  if (protocol !== IpProtocol.tcp) return timers.icmp;
+  return letsPass(state) ? timers.tcpEstablished : timers.tcpTransitory;
 }

@@ -25,6 +25,13 @@ export function tenantOfScope(scope: number): number {
 
 export function fragments(p: Packet, c: Context): number {
   if (p.fragment === Fragment.none) return Fate.next;
+  c.fragments.locks.lock(0);
+  const verdict = place(p, c);
+  c.fragments.locks.unlock();
+  return verdict;
+}
+
+function place(p: Packet, c: Context): number {
   const table = c.fragments;
   const { timers } = c.policy;
   const now = seconds(p);
@@ -32,7 +39,7 @@ export function fragments(p: Packet, c: Context): number {
   let entry = table.find(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId);
 
   if (p.fragment === Fragment.first) {
-    if (entry < 0 && isUnbound(p, c, now)) return Fate.next; // natIn is about to drop it: nothing to remember
+    if (entry < 0 && isUnbound(p, c)) return Fate.next; // natIn is about to drop it: nothing to remember
     if (entry < 0) entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragment);
     if (entry < 0) return Reason.fragment_table;
     // A second first fragment begins a new datagram under an old number: its ports count from here on.
@@ -55,14 +62,14 @@ export function fragments(p: Packet, c: Context): number {
     entry = table.add(scope, p.src0, p.src1, p.src2, p.src3, p.dst0, p.dst1, p.dst2, p.dst3, p.fragmentId, now + timers.fragmentHold);
     if (entry < 0) return Reason.fragment_table;
   }
-  table.hold(entry, holder, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer);
+  table.hold(entry, holder, p.mem, p.at, p.end, p.tag, p.carrier, p.side, p.peer, c.policy.generation);
   return Fate.held;
 }
 
 /** From the Internet to an address and port of the pool that lead to nobody. */
-function isUnbound(p: Packet, c: Context, now: number): boolean {
+function isUnbound(p: Packet, c: Context): boolean {
   if (p.next !== Walk.uplinkNat || (p.protocol !== IpProtocol.tcp && p.protocol !== IpProtocol.udp)) return false;
-  return c.nat.findOutside(p.protocol, p.dst3, p.dport, now) < 0 && c.policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0) < 0;
+  return c.nat.findOutside(p.protocol, p.dst3, p.dport) < 0 && c.policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0) < 0;
 }
 
 function borrowPorts(p: Packet, ports: number): void {

@@ -20,6 +20,7 @@ import { V4_MAPPED } from '../address.js';
 import { Fate, type Context } from '../context.js';
 import { Fragment, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
+import type { NatState } from '../tables/nat-state.js';
 import { hashWords } from '../tables/word-map.js';
 
 const BROADCAST = 0xffffffff;
@@ -36,7 +37,7 @@ export function inner(p: Packet, c: Context): number {
   if (p.family === 6 && needsSolicitation(p) && p.icmpType !== Icmpv6Type.neighborSolicit) {
     return isIpv6Unspecified(p.mem, p.l3 + IPV6_SRC) && !isIpv6Multicast(p.mem, p.l3 + IPV6_DST) ? Reason.ip_source : Reason.frame_multicast;
   }
-  p.flowHash = flowHash(p);
+  p.flowHash = flowHash(p, c.nat);
   return Fate.next;
 }
 
@@ -149,10 +150,11 @@ function readTransport(p: Packet): number {
 }
 
 /** One value for all packets of a flow, and for all fragments of a datagram: with ports only where every packet has them. */
-function flowHash(p: Packet): number {
+function flowHash(p: Packet, { flows }: NatState): number {
   const ports = p.hasPorts && p.fragment === Fragment.none ? p.sport << 16 | p.dport : 0;
+  if (p.family === 4) return flows.hash(p.claimed << 8 | p.protocol, p.src3 | 0, p.dst3 | 0, ports);
   // Fragments of one IPv6 datagram may name different protocols.
-  const protocol = p.family === 6 && p.fragment !== Fragment.none ? IpProtocol.fragment : p.protocol;
+  const protocol = p.fragment !== Fragment.none ? IpProtocol.fragment : p.protocol;
   const high = hashWords(protocol, p.src0, p.src1, p.src2, p.dst0, p.dst1);
-  return hashWords(high, p.src3, p.dst2, p.dst3, ports, p.claimed);
+  return flows.hash(p.claimed << 8 | protocol, hashWords(high, p.src3, p.dst2, p.dst3, 0, 0), high, ports);
 }

@@ -10,16 +10,21 @@ import { IcmpType } from '../../codecs/icmp.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { tcpFlags } from '../../codecs/tcp.js';
 import { Fate, seconds, type Context } from '../context.js';
+import { allowsBinding } from '../nat/allowed.js';
+import { findLiveSession } from '../nat/live.js';
 import { allocatePort } from '../nat/ports.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
-import { TcpState, isOpening, tcpLifetime, tcpNext } from '../nat/tcp-state.js';
+import { TAKEN } from '../tables/nat-state.js';
+import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
 
 const ICMP_NO_PORT = 0;
+/** Another worker may take the port that was just found free; it will not do so for ever. */
+const BIND_TRIES = 8;
 
-/** From inside. Fails closed: a packet that gets no binding is not sent untranslated. */
+/** From inside. Fails closed: a packet that gets no session is not sent untranslated. */
 export function natOut(p: Packet, c: Context): number {
   if (p.protocol === IpProtocol.icmp) {
     if (isNatError(p.icmpType)) return icmpErrorOut(p, c);
@@ -28,28 +33,18 @@ export function natOut(p: Packet, c: Context): number {
     return Reason.nat_protocol;
   }
 
-  const now = seconds(p);
   const { nat } = c;
-  let binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, p.dst3, remotePortOf(p, p.dport), now);
-  const isNew = binding < 0;
-  if (isNew) {
-    if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
-    const made = bind(p, c, now);
-    if (made < 0) return -made;
-    binding = made;
-  }
-  const verdict = track(p, c, binding, p.dst3, remotePortOf(p, p.dport), true, now);
-  if (verdict !== 0) {
-    if (isNew) nat.unbind(binding);
-    return verdict;
-  }
-  p.natAddress = nat.outside(binding);
-  p.natPort = nat.outsidePort(binding);
+  nat.lockInside(p.tenant, p.protocol, p.src3, p.sport);
+  const verdict = trackOut(p, c);
+  nat.locks.unlock();
+  if (verdict !== 0) return verdict;
+  p.natAddress = nat.sessionOutside(p.session);
+  p.natPort = nat.sessionOutsidePort(p.session);
   p.rewrites |= Rewrite.natOut;
   return Fate.next;
 }
 
-/** From the Internet, to a pool address of the tenant: which inside host it is for. */
+/** From the Internet, to a pool address of the tenant: which inside host it is for. Takes no lock and changes nothing. */
 export function natIn(p: Packet, c: Context): number {
   if (p.protocol === IpProtocol.icmp) {
     if (isNatError(p.icmpType)) return icmpErrorIn(p, c);
@@ -61,11 +56,12 @@ export function natIn(p: Packet, c: Context): number {
   const { nat, policy } = c;
   p.natAddress = p.dst3;
   p.natPort = p.dport;
-  p.binding = nat.findOutside(p.protocol, p.dst3, p.dport, seconds(p));
-  if (p.binding >= 0) {
-    if (nat.tenantOf(p.binding) !== p.tenant) return Reason.nat_no_binding;
-    p.dst3 = nat.inside(p.binding);
-    p.dport = nat.insidePort(p.binding);
+  const binding = nat.findOutside(p.protocol, p.dst3, p.dport);
+  if (binding >= 0 && isUsable(c, binding, seconds(p))) {
+    if (nat.tenantOf(binding) !== p.tenant) return Reason.nat_no_binding;
+    p.binding = binding;
+    p.dst3 = nat.inside(binding);
+    p.dport = nat.insidePort(binding);
   } else {
     p.mapping = policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0);
     if (p.mapping < 0) return Reason.nat_no_binding;
@@ -80,15 +76,9 @@ export function natIn(p: Packet, c: Context): number {
 export function natTrack(p: Packet, c: Context): number {
   if (p.quoteAt >= 0) return Fate.next;
   const { nat } = c;
-  const now = seconds(p);
-  const isNew = p.binding < 0;
-  if (isNew) {
-    if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
-    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, now);
-    if (p.binding < 0) return Reason.nat_bindings_spent;
-  }
-  const verdict = track(p, c, p.binding, p.src3, remotePortOf(p, p.sport), false, now);
-  if (verdict !== 0 && isNew) nat.unbind(p.binding);
+  nat.lockInside(p.tenant, p.protocol, p.dst3, p.dport);
+  const verdict = trackIn(p, c);
+  nat.locks.unlock();
   return verdict;
 }
 
@@ -107,42 +97,103 @@ function mayOpen(p: Packet): boolean {
   return p.fragment !== Fragment.later && isOpening(tcpFlags(p.mem, p.l4));
 }
 
-/** A binding for the packet's inside address and port, or minus the reason why not. */
+/** Whether new sessions may join this binding: its time is not up, and the policy in force would make it too. */
+function isUsable({ nat, policy }: Context, binding: number, now: number): boolean {
+  if (!nat.isLive(binding, now, policy.timers)) return false;
+  return nat.generationOf(binding) === (policy.generation & 0xff) || allowsBinding(policy, nat, binding);
+}
+
+/** Under the lock: the session of a packet from inside, found or made. */
+function trackOut(p: Packet, c: Context): number {
+  const { nat } = c;
+  const now = seconds(p);
+  const remotePort = remotePortOf(p, p.dport);
+  p.session = findLiveSession(c, p.tenant, p.protocol, p.src3, p.sport, p.dst3, remotePort, now);
+  if (p.session >= 0) return advance(p, c, true, now);
+
+  if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+  p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers);
+  if (p.binding >= 0 && !isKept(p, c)) p.binding = -1;
+  const isNew = p.binding < 0;
+  if (isNew) {
+    const verdict = bind(p, c, now);
+    if (verdict !== 0) return verdict;
+  }
+  return open(p, c, p.dst3, remotePort, TcpState.inInit, isNew, now);
+}
+
+/** Under the lock: the session of a packet from outside, found or made. */
+function trackIn(p: Packet, c: Context): number {
+  const { nat, policy } = c;
+  const now = seconds(p);
+  const remotePort = remotePortOf(p, p.sport);
+  p.session = findLiveSession(c, p.tenant, p.protocol, p.dst3, p.dport, p.src3, remotePort, now);
+  if (p.session >= 0 && (nat.sessionOutside(p.session) !== p.natAddress || nat.sessionOutsidePort(p.session) !== p.natPort)) {
+    // One inside end behind two outside ones, and the same remote end comes to both: inside, the two could not be told apart.
+    if (p.protocol !== IpProtocol.tcp || letsPass(nat.state(p.session)) || !mayOpen(p)) return Reason.nat_session_taken;
+    nat.close(p.session);
+    p.session = -1;
+  }
+  if (p.session >= 0) return advance(p, c, false, now);
+
+  if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+  if (!policy.isByNat(p.tenant, p.src3)) return Reason.nat_no_way_back;
+  p.binding = nat.findOutside(p.protocol, p.natAddress, p.natPort); // again: others may have come before the lock did
+  if (p.binding >= 0 && (!nat.settle(p.binding, now, policy.timers) || !isKept(p, c))) p.binding = -1;
+  const isNew = p.binding < 0;
+  if (isNew) {
+    if (p.mapping < 0) return Reason.nat_no_binding;
+    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now);
+    if (p.binding < 0) return Reason.nat_bindings_spent;
+  }
+  return open(p, c, p.src3, remotePort, TcpState.outInit, isNew, now);
+}
+
+/** Whether the policy in force keeps the packet's binding; if not, it goes, and its sessions will. */
+function isKept(p: Packet, { nat, policy }: Context): boolean {
+  if (nat.generationOf(p.binding) === (policy.generation & 0xff)) return true;
+  const isAllowed = allowsBinding(policy, nat, p.binding);
+  if (isAllowed) nat.allow(p.binding, policy.generation);
+  else nat.unbind(p.binding);
+  return isAllowed;
+}
+
+/** A binding for the packet's inside address and port: 0, or the reason why not. */
 function bind(p: Packet, c: Context, now: number): number {
   const { nat, policy } = c;
   p.mapping = policy.mappingsInside.find(p.tenant, p.protocol, p.src3, p.sport, 0);
   if (p.mapping >= 0) {
     const { external, externalPort } = policy.mappings;
-    const made = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, now);
-    return made < 0 ? -Reason.nat_bindings_spent : made;
+    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, policy.generation, now);
+    return p.binding < 0 ? Reason.nat_bindings_spent : 0;
   }
-  if (!allocatePort(p, c, now)) return -Reason.nat_ports_spent;
-  const made = nat.bind(p.tenant, p.protocol, p.src3, p.sport, p.natAddress, p.natPort, false, now);
-  return made < 0 ? -Reason.nat_bindings_spent : made;
+  for (let tries = 0; tries < BIND_TRIES; tries++) {
+    if (!allocatePort(p, c, now)) return Reason.nat_ports_spent;
+    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, p.natAddress, p.natPort, false, policy.generation, now);
+    if (p.binding !== TAKEN) break;
+  }
+  return p.binding < 0 ? Reason.nat_bindings_spent : 0;
 }
 
-/** Find or open the session, move its state on, and set its timer. */
-function track(p: Packet, c: Context, binding: number, remote: number, remotePort: number, outbound: boolean, now: number): number {
-  const { nat } = c;
-  const { timers } = c.policy;
+/** Open a session of the packet's binding; a new binding that gets none goes again. */
+function open(p: Packet, c: Context, remote: number, remotePort: number, tcpState: number, isNewBinding: boolean, now: number): number {
   const isTcp = p.protocol === IpProtocol.tcp;
-  let session = nat.findSession(binding, remote, remotePort, now);
-  if (session < 0) {
-    if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
-    if (!outbound && !c.policy.isByNat(p.tenant, remote)) return Reason.nat_no_way_back;
-    const state = isTcp ? outbound ? TcpState.inInit : TcpState.outInit : 0;
-    const lifetime = isTcp ? timers.tcpTransitory : p.protocol === IpProtocol.udp ? timers.udp : timers.icmp;
-    session = nat.open(binding, remote, remotePort, state, now + lifetime, now);
-    if (session < 0) return Reason.nat_sessions_spent;
-  } else if (isTcp) {
-    const before = nat.state(session);
-    const state = p.fragment === Fragment.later ? before : tcpNext(before, tcpFlags(p.mem, p.l4), outbound);
-    const lifetime = tcpLifetime(before, state, timers);
-    nat.touch(session, state, lifetime > 0 ? now + lifetime : nat.expires(session));
-  } else {
-    nat.touch(session, 0, now + (p.protocol === IpProtocol.udp ? timers.udp : timers.icmp));
+  p.session = c.nat.open(p.binding, remote, remotePort, isTcp ? tcpState : 0, !isTcp, c.policy.generation, now);
+  if (p.session >= 0) return 0;
+  if (isNewBinding) c.nat.unbind(p.binding);
+  return Reason.nat_sessions_spent;
+}
+
+/** Move the session's state on, and set its clock. */
+function advance(p: Packet, c: Context, outbound: boolean, now: number): number {
+  const { nat } = c;
+  const before = nat.state(p.session);
+  if (p.protocol !== IpProtocol.tcp) {
+    nat.touch(p.session, now);
+    return 0;
   }
-  p.binding = binding;
-  p.session = session;
+  const state = p.fragment === Fragment.later ? before : tcpNext(before, tcpFlags(p.mem, p.l4), outbound);
+  if (state !== before) nat.move(p.session, state, letsPass(state));
+  if (refreshes(before, state)) nat.touch(p.session, now);
   return 0;
 }

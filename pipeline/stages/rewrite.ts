@@ -35,7 +35,7 @@ export function rewrite(p: Packet, c: Context): number {
 function rewriteError(p: Packet, c: Context): void {
   const { mem, l3, l4, end, quoteAt } = p;
   if ((p.rewrites & Rewrite.natIn) !== 0) {
-    setEnd(mem, quoteAt, end, true, c.nat.inside(p.binding), c.nat.insidePort(p.binding), true);
+    setEnd(mem, quoteAt, end, true, c.nat.sessionInside(p.session), c.nat.sessionInsidePort(p.session), true);
     setIpv4Dst(mem, l3, p.dst3);
   } else {
     setEnd(mem, quoteAt, end, false, p.natAddress, p.natPort, true);

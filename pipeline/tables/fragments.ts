@@ -3,17 +3,20 @@
  *
  * Only the first fragment names the ports, so it is remembered for `timers.fragment` seconds, and later ones borrow
  * them: every fragment then takes the same verdict and the same way. One that comes too early waits in a slot, whole
- * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory.
+ * and untouched, for `timers.fragmentHold` seconds. Datagrams and slots are bounded; both lie in shared memory, and
+ * whichever worker sees a fragment finds them. Fragments are few, so one lock serves: whoever looks and then writes holds
+ * it throughout (`locks`), except that `release` and `takeOverdue` take it themselves.
  *
  *   entry, 16 words: next scope src×4 dst×4 id flags:8|protocol:8 ports firstEnd expires held
- *   slot,   8 words: next length tag carrier side peer holder -   and its bytes
+ *   slot,   8 words: next length tag carrier side peer holder generation, and its bytes
  */
+import { Locks, lockWords } from './locks.js';
 import { hashWords } from './word-map.js';
 
 const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_FIRST_END = 13, E_EXPIRES = 14, E_HELD = 15;
 const ENTRY_WORDS = 16;
 const SLOT_WORDS = 8;
-const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_HOLDER = 6;
+const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_HOLDER = 6, S_GENERATION = 7;
 const USED = 1, KNOWN = 2;
 /** Entries looked at to find one that may give way: enough, since those that know their first are by far the most. */
 const EVICTION_LOOKS = 512;
@@ -27,12 +30,13 @@ export interface FragmentSizes { readonly datagrams: number; readonly slots: num
 
 function layout(sizes: FragmentSizes) {
   const buckets = 2 ** Math.ceil(Math.log2(Math.max(2, sizes.datagrams)));
-  const heads = HEADER_WORDS;
+  const locks = HEADER_WORDS;
+  const heads = locks + lockWords(1);
   const entries = heads + buckets;
   const slots = entries + sizes.datagrams * ENTRY_WORDS;
   const perHolder = slots + sizes.slots * SLOT_WORDS;
   const bytes = (perHolder + sizes.holders) * 4;
-  return { buckets, heads, entries, slots, perHolder, bytes, total: bytes + sizes.slots * sizes.slotBytes };
+  return { buckets, locks, heads, entries, slots, perHolder, bytes, total: bytes + sizes.slots * sizes.slotBytes };
 }
 
 export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedArrayBuffer {
@@ -47,13 +51,15 @@ export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedAr
   return memory;
 }
 
-/** How a held datagram came, given back on release. */
-export interface Held { at: number; end: number; tag: number; carrier: number; side: number; peer: number }
+/** How a held datagram came, given back on release; `generation` is that of the policy that numbered the peer. */
+export interface Held { at: number; end: number; tag: number; carrier: number; side: number; peer: number; generation: number }
 
 export class FragmentTable {
   readonly sizes: FragmentSizes;
   /** Bytes of the slots; a `Held` says where. */
   readonly bytes: Uint8Array;
+  /** The one lock, 0. */
+  readonly locks: Locks;
   readonly #w: Uint32Array;
   readonly #seed: number;
   readonly #heads: number;
@@ -66,8 +72,10 @@ export class FragmentTable {
   #hand = 0;
   #victim = 0;
 
-  constructor(memory: SharedArrayBuffer, sizes: FragmentSizes) {
+  /** `owner` is this thread's name, as in nat-state.ts. */
+  constructor(memory: SharedArrayBuffer, sizes: FragmentSizes, owner: number) {
     const at = layout(sizes);
+    this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(1)), owner);
     this.sizes = sizes;
     this.#w = new Uint32Array(memory, 0, at.bytes / 4);
     this.bytes = new Uint8Array(memory, at.bytes, sizes.slots * sizes.slotBytes);
@@ -146,7 +154,7 @@ export class FragmentTable {
   }
 
   /** Keep a whole datagram until its first fragment comes. False, and nothing kept, where `canHold` says no. */
-  hold(entry: number, holder: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number): boolean {
+  hold(entry: number, holder: number, mem: Uint8Array, at: number, end: number, tag: number, carrier: number, side: number, peer: number, generation: number): boolean {
     if (!this.canHold(holder, end - at)) return false;
     const w = this.#w;
     const link = w[H_FREE_SLOT];
@@ -160,6 +168,7 @@ export class FragmentTable {
     w[slot + S_SIDE] = side;
     w[slot + S_PEER] = peer;
     w[slot + S_HOLDER] = holder;
+    w[slot + S_GENERATION] = generation;
     w[slot + S_NEXT] = 0;
     let tail = this.#entries + entry * ENTRY_WORDS + E_HELD; // oldest first
     while (w[tail] !== 0) tail = this.#slots + (w[tail] - 1) * SLOT_WORDS + S_NEXT;
@@ -167,11 +176,29 @@ export class FragmentTable {
     return true;
   }
 
+  /** A copy of the oldest datagram held for a datagram whose first fragment is known, out of its slot; null when there is none. Takes the lock. */
+  release(entry: number, out: Held): Uint8Array | null {
+    this.locks.lock(0);
+    const isHeld = this.isKnown(entry) && this.#takeHeld(entry, out);
+    const bytes = isHeld ? this.bytes.slice(out.at, out.end) : null; // a copy: the slot is free again
+    this.locks.unlock();
+    return bytes;
+  }
+
   /**
-   * Take the oldest datagram held for `entry` out of its slot; false when there is none. Its bytes stay valid until
-   * the next `hold`.
+   * Take the oldest datagram held for an entry whose time is up at `now` out of its slot; when there is none left, the entry goes, and
+   * the answer is false. Takes the lock.
    */
-  release(entry: number, out: Held): boolean {
+  takeOverdue(entry: number, now: number, out: Held): boolean {
+    this.locks.lock(0);
+    const isOverdue = this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] !== 0 && this.expires(entry) <= now;
+    const isHeld = isOverdue && this.#takeHeld(entry, out);
+    if (isOverdue && !isHeld) this.remove(entry);
+    this.locks.unlock();
+    return isHeld;
+  }
+
+  #takeHeld(entry: number, out: Held): boolean {
     const w = this.#w;
     const held = this.#entries + entry * ENTRY_WORDS + E_HELD;
     const link = w[held];
@@ -184,13 +211,47 @@ export class FragmentTable {
     out.carrier = w[slot + S_CARRIER];
     out.side = w[slot + S_SIDE];
     out.peer = w[slot + S_PEER];
+    out.generation = w[slot + S_GENERATION];
     w[this.#perHolder + w[slot + S_HOLDER]]--;
     w[slot + S_NEXT] = w[H_FREE_SLOT];
     w[H_FREE_SLOT] = link;
     return true;
   }
 
-  /** Next entry, among the next `budget`, whose time is up; -1 for none. The caller releases what it holds, then removes it. */
+  /**
+   * Put right what `owner`, who died, left half done: every entry in use is linked anew, and all that hangs on none is
+   * free. Nothing that is held is lost.
+   */
+  repair(owner: number): void {
+    this.locks.freeAllOf(owner);
+    this.locks.lock(0);
+    const w = this.#w;
+    const heldSlots = new Uint8Array(this.sizes.slots);
+    w.fill(0, this.#heads, this.#heads + this.#mask + 1);
+    w.fill(0, this.#perHolder, this.#perHolder + this.sizes.holders);
+    w[H_FREE_ENTRY] = w[H_ENTRIES] = w[H_FREE_SLOT] = 0;
+    for (let entry = 0; entry < this.sizes.datagrams; entry++) {
+      const at = this.#entries + entry * ENTRY_WORDS;
+      const isUsed = w[at + E_FLAGS] !== 0;
+      const list = isUsed ? this.#bucketOf(at) : H_FREE_ENTRY;
+      w[at + E_NEXT] = w[list];
+      w[list] = entry + 1;
+      if (!isUsed) continue;
+      w[H_ENTRIES]++;
+      for (let link = w[at + E_HELD]; link !== 0; link = w[this.#slots + (link - 1) * SLOT_WORDS + S_NEXT]) {
+        heldSlots[link - 1] = 1;
+        w[this.#perHolder + w[this.#slots + (link - 1) * SLOT_WORDS + S_HOLDER]]++;
+      }
+    }
+    for (let slot = 0; slot < heldSlots.length; slot++) {
+      if (heldSlots[slot] !== 0) continue;
+      w[this.#slots + slot * SLOT_WORDS + S_NEXT] = w[H_FREE_SLOT];
+      w[H_FREE_SLOT] = slot + 1;
+    }
+    this.locks.unlock();
+  }
+
+  /** Next entry, among the next `budget`, whose time is up; -1 for none. `takeOverdue` then empties and removes it. */
   expired(now: number, budget: number): number {
     const n = this.sizes.datagrams;
     for (let i = Math.min(budget, n); i > 0; i--) {
@@ -208,8 +269,7 @@ export class FragmentTable {
   remove(entry: number): void {
     const w = this.#w;
     const at = this.#entries + entry * ENTRY_WORDS;
-    let from = this.#bucket(w[at + E_SCOPE], w[at + E_SRC + 3], w[at + E_SRC + 2] ^ w[at + E_SRC] ^ w[at + E_SRC + 1],
-      w[at + E_DST + 3] ^ w[at + E_DST + 2] ^ w[at + E_DST + 1] ^ w[at + E_DST], w[at + E_ID]);
+    let from = this.#bucketOf(at);
     while (w[from] !== entry + 1) from = this.#entries + (w[from] - 1) * ENTRY_WORDS + E_NEXT;
     w[from] = w[at + E_NEXT];
     w[at + E_FLAGS] = 0;
@@ -234,6 +294,13 @@ export class FragmentTable {
 
   #holdsAny(entry: number): boolean {
     return this.#w[this.#entries + entry * ENTRY_WORDS + E_HELD] !== 0;
+  }
+
+  /** Bucket of the entry at `at`. */
+  #bucketOf(at: number): number {
+    const w = this.#w;
+    return this.#bucket(w[at + E_SCOPE], w[at + E_SRC + 3], w[at + E_SRC + 2] ^ w[at + E_SRC] ^ w[at + E_SRC + 1],
+      w[at + E_DST + 3] ^ w[at + E_DST + 2] ^ w[at + E_DST + 1] ^ w[at + E_DST], w[at + E_ID]);
   }
 
   #bucket(scope: number, s: number, s2: number, d: number, id: number): number {

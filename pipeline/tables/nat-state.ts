@@ -1,324 +1,488 @@
 /**
- * NAT bindings and sessions in shared memory: allocated once, never grown.
+ * NAT bindings and sessions in shared memory: allocated once, never grown, written by every worker.
  *
  * A binding maps an inside address and port to an outside one, whatever the remote end (endpoint-independent mapping,
- * RFC 4787 §4.1); a session is a binding and one remote end, and carries the timer. A binding lives as long as its
- * longest session. Both are records on free lists, found through chained hash tables:
+ * RFC 4787 §4.1); a session is a binding and one remote end. A session is two flow records (flows.ts), one for each
+ * direction: what the fast path reads is all there is. It goes by the word index of its outbound record. A binding lives
+ * as long as it has sessions. Bindings are found through two chained hash tables, by inside and by outside.
  *
- *   binding, 12 words: nextInside nextOutside tenant protocol inside insidePort outside outsidePort sessions static created expires
- *   session,  8 words: next binding remote remotePort:16|state:16 expires created older younger
+ *   binding, 9 words: nextInside nextOutside tenant:16|generation:8|protocol:7|static:1 inside outside
+ *                     insidePort:16|outsidePort:16 sessions latest created
  *
- * `older` and `younger` chain the sessions of one binding, whose `sessions` word links the youngest. A binding's
- * `expires` is that of its only session, or no earlier than that of any: what goes too late goes with its last session.
- * Times are seconds since the epoch. One worker writes; others may read whole words. (The rules for several writers
- * come with several workers.)
+ * `sessions` counts them; below 0 the binding is nobody's. `latest` is the session opened last. Links are index + 1; 0 ends
+ * a chain. Times are seconds since the epoch.
+ *
+ * Who writes what: all about one inside endpoint (its bindings, its sessions and their state) is written under that
+ * endpoint's inside lock, and a chain of the outside table under its outside lock, taken second. Buckets belong to locks,
+ * so a chain has one writer at a time. Readers take no lock: chains grow at the head, and what is taken out of one still
+ * leads on until nobody can be standing on it (quiet.ts). Every store leaves a table that a reader can use; what a worker
+ * leaves half done when it dies is a leak at worst, and `repair` finds it.
  */
+import { sessionLifetime } from '../nat/tcp-state.js';
+import type { Timers } from '../policy-rows.js';
+import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords } from './flows.js';
+import { Locks, lockWords } from './locks.js';
+import type { Quiet } from './quiet.js';
 import { hashWords } from './word-map.js';
 
-const B_NEXT_INSIDE = 0, B_NEXT_OUTSIDE = 1, B_TENANT = 2, B_PROTOCOL = 3, B_INSIDE = 4, B_INSIDE_PORT = 5;
-const B_OUTSIDE = 6, B_OUTSIDE_PORT = 7, B_SESSIONS = 8, B_STATIC = 9, B_CREATED = 10, B_EXPIRES = 11;
-const BINDING_WORDS = 12;
-const S_NEXT = 0, S_BINDING = 1, S_REMOTE = 2, S_PORT_STATE = 3, S_EXPIRES = 4, S_CREATED = 5, S_OLDER = 6, S_YOUNGER = 7;
-const SESSION_WORDS = 8;
-/** An expiry that no clock reaches: a binding about to get its first session. */
-const NEVER = 0xffffffff;
-/** Links are index + 1; 0 ends a chain. A free record's protocol or binding word is FREE. */
-const FREE = 0xffffffff;
+const B_NEXT_INSIDE = 0, B_NEXT_OUTSIDE = 1, B_WHO = 2, B_INSIDE = 3, B_OUTSIDE = 4, B_PORTS = 5, B_SESSIONS = 6, B_LATEST = 7, B_CREATED = 8;
+const BINDING_WORDS = 9;
+/** Of word `who`: all but the generation and the mapping bit. */
+const WHOSE = 0xffff00fe | 0;
+const GENERATION = 0xff00;
+const STATIC = 1;
+/** `sessions` of a binding on the free list; of one taken out, this bit and the epoch. */
+const FREE = -1;
+const DEAD = 1 << 31;
 
-const H_SEED = 0, H_FREE_BINDING = 1, H_FREE_SESSION = 2, H_BINDINGS = 3, H_SESSIONS = 4;
+/** Half of the locks are inside ones, half outside ones. */
+const STRIPES = 64;
+
+const H_SEED = 0, H_FREE = 1, H_BINDINGS = 2, H_SESSIONS = 3, H_REVOKED = 4;
 const HEADER_WORDS = 16;
+/** What `bind` says when the outside address and port are another's. */
+export const TAKEN = -2;
+/** Flow buckets are two cache lines. */
+const ALIGN_WORDS = 32;
 
-export interface NatSizes { readonly bindings: number; readonly sessions: number; readonly tenants: number }
+export interface NatSizes { readonly bindings: number; readonly sessions: number; readonly plain: number; readonly tenants: number }
 
 function layout(sizes: NatSizes) {
-  const buckets = (n: number): number => 2 ** Math.ceil(Math.log2(Math.max(2, n)));
+  // The power of two that is nearest: two thirds to four thirds of a binding a chain.
+  const buckets = 2 ** Math.max(Math.log2(STRIPES), Math.round(Math.log2(sizes.bindings)));
   let at = HEADER_WORDS;
   const take = (words: number): number => { const from = at; at += words; return from; };
-  const bindingBuckets = buckets(sizes.bindings), sessionBuckets = buckets(sizes.sessions);
-  return {
-    bindingBuckets, sessionBuckets,
-    inside: take(bindingBuckets), outside: take(bindingBuckets), remotes: take(sessionBuckets),
-    bindings: take(sizes.bindings * BINDING_WORDS), sessions: take(sizes.sessions * SESSION_WORDS),
-    perTenant: take(sizes.tenants + 1), words: at,
-  };
+  const locks = take(lockWords(2 * STRIPES));
+  const inside = take(buckets), outside = take(buckets), perTenant = take(sizes.tenants + 1), bindings = take(sizes.bindings * BINDING_WORDS);
+  at = Math.ceil(at / ALIGN_WORDS) * ALIGN_WORDS;
+  return { buckets, locks, inside, outside, perTenant, bindings, flows: take(flowWords(sizes)), words: at };
 }
 
-/** Memory for so many records, with its free lists strung. `seed` hides hash positions from the outside. */
+/** Bytes of memory for so many records. */
+export function natBytes(sizes: NatSizes): number {
+  return layout(sizes).words * 4;
+}
+
+/** Memory for so many records, with its free list strung. `seed` hides hash positions from the outside. */
 export function makeNatMemory(sizes: NatSizes, seed: number): SharedArrayBuffer {
   const at = layout(sizes);
   const memory = new SharedArrayBuffer(at.words * 4);
-  const words = new Uint32Array(memory);
+  const words = new Int32Array(memory);
   words[H_SEED] = seed;
-  words[H_FREE_BINDING] = 1;
+  words[H_FREE] = 1;
   for (let i = 0; i < sizes.bindings; i++) {
     const binding = at.bindings + i * BINDING_WORDS;
     words[binding + B_NEXT_INSIDE] = i + 1 < sizes.bindings ? i + 2 : 0;
-    words[binding + B_PROTOCOL] = FREE;
-  }
-  words[H_FREE_SESSION] = 1;
-  for (let i = 0; i < sizes.sessions; i++) {
-    const session = at.sessions + i * SESSION_WORDS;
-    words[session + S_NEXT] = i + 1 < sizes.sessions ? i + 2 : 0;
-    words[session + S_BINDING] = FREE;
+    words[binding + B_SESSIONS] = FREE;
   }
   return memory;
 }
 
 export class NatState {
   readonly sizes: NatSizes;
-  readonly #w: Uint32Array;
+  readonly flows: FlowTable;
+  readonly locks: Locks;
+  readonly #quiet: Quiet;
+  readonly #w: Int32Array;
+  readonly #f: Int32Array;
   readonly #seed: number;
   readonly #inside: number;
   readonly #outside: number;
-  readonly #remotes: number;
   readonly #bindings: number;
-  readonly #sessions: number;
   readonly #perTenant: number;
-  readonly #bindingMask: number;
-  readonly #sessionMask: number;
-  #hand = 0;
+  readonly #mask: number;
 
-  constructor(memory: SharedArrayBuffer, sizes: NatSizes) {
+  /** `owner` is this thread's name in locks and claims: 1 and up, no two alike. */
+  constructor(memory: SharedArrayBuffer, sizes: NatSizes, quiet: Quiet, owner: number) {
     const at = layout(sizes);
     this.sizes = sizes;
-    this.#w = new Uint32Array(memory);
+    this.#quiet = quiet;
+    this.#w = new Int32Array(memory, 0, at.flows);
     this.#seed = this.#w[H_SEED];
     this.#inside = at.inside;
     this.#outside = at.outside;
-    this.#remotes = at.remotes;
     this.#bindings = at.bindings;
-    this.#sessions = at.sessions;
     this.#perTenant = at.perTenant;
-    this.#bindingMask = at.bindingBuckets - 1;
-    this.#sessionMask = at.sessionBuckets - 1;
+    this.#mask = at.buckets - 1;
+    this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(2 * STRIPES)), owner);
+    this.flows = new FlowTable(new Int32Array(memory, at.flows * 4, flowWords(sizes)), sizes, this.#seed, owner, quiet);
+    this.#f = this.flows.words;
   }
 
-  get bindingCount(): number { return this.#w[H_BINDINGS]; }
-  get sessionCount(): number { return this.#w[H_SESSIONS]; }
-  sessionsOf(tenant: number): number { return this.#w[this.#perTenant + tenant]; }
+  get bindingCount(): number { return Atomics.load(this.#w, H_BINDINGS); }
+  get sessionCount(): number { return Atomics.load(this.#w, H_SESSIONS); }
+  sessionsOf(tenant: number): number { return Atomics.load(this.#w, this.#perTenant + tenant); }
+  /** Sessions closed, since the start, because a policy would not open them. */
+  get revoked(): number { return Atomics.load(this.#w, H_REVOKED); }
+  noteRevoked(): void { Atomics.add(this.#w, H_REVOKED, 1); }
 
-  /**
-   * The live binding of a tenant's inside address and port, or -1; one whose time is up is removed here. Static mappings
-   * may lead from several outside ports to one inside: of such bindings the one that has a session with this remote end,
-   * so that an answer leaves from where it was asked, or else the latest.
-   */
-  findInside(tenant: number, protocol: number, address: number, port: number, remote: number, remotePort: number, now: number): number {
+  // Locks
+
+  /** Take the inside lock of an endpoint; `locks.unlock` lets go. */
+  lockInside(tenant: number, protocol: number, address: number, port: number): void {
+    this.locks.lock(this.#insideBucket(tenant, protocol, address, port) & STRIPES - 1);
+  }
+
+  /** Take the inside lock of a session's endpoint; false when the session is gone, or, if nobody may wait, when the lock is taken. */
+  lockSession(session: number, mayWait: boolean): boolean {
+    const f = this.#f;
+    const key = f[session], src = f[session + F_SRC], ports = f[session + F_PORTS], dst = f[session + F_DST];
+    if ((key & 0xff) !== Kind.fromHost) return false;
+    const stripe = this.#insideBucket(key >>> 16, key >>> 8 & 0xff, src, ports >>> 16) & STRIPES - 1;
+    if (mayWait) this.locks.lock(stripe);
+    else if (!this.locks.tryLock(stripe)) return false;
+    if (f[session] === key && f[session + F_SRC] === src && f[session + F_PORTS] === ports && f[session + F_DST] === dst && this.isOpen(session)) return true;
+    this.locks.unlock();
+    return false;
+  }
+
+  // Bindings
+
+  /** The latest binding of a tenant's inside address and port, or -1. Needs the inside lock; closes one whose only session is over. */
+  findInside(tenant: number, protocol: number, address: number, port: number, now: number, timers: Timers): number {
     const w = this.#w;
-    let found = -1;
-    for (let link = w[this.#insideBucket(tenant, protocol, address, port)]; link !== 0;) {
+    const who = tenant << 16 | protocol << 1, inside = address | 0;
+    for (let link = w[this.#insideBucket(tenant, protocol, inside, port)]; link !== 0;) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
       const next = w[at + B_NEXT_INSIDE];
-      if (w[at + B_INSIDE] === address && w[at + B_INSIDE_PORT] === port && w[at + B_TENANT] === tenant && w[at + B_PROTOCOL] === protocol) {
-        const binding = this.#live(link - 1, now);
-        if (found < 0) found = binding; // nearly always the only one
-        else if (binding >= 0 && this.findSession(found, remote, remotePort, now) < 0 && this.findSession(binding, remote, remotePort, now) >= 0) found = binding;
+      if (w[at + B_INSIDE] === inside && w[at + B_PORTS] >>> 16 === port && (w[at + B_WHO] & WHOSE) === who) {
+        if (!this.#isOver(at, now, timers)) return link - 1;
+        this.close(w[at + B_LATEST]);
       }
       link = next;
     }
-    return found;
+    return -1;
   }
 
-  /** The live binding of an outside address and port, or -1; one whose time is up is removed here. */
-  findOutside(protocol: number, address: number, port: number, now: number): number {
+  /** The binding of an outside address and port, or -1; also one whose sessions are over and not swept yet. */
+  findOutside(protocol: number, address: number, port: number): number {
     const w = this.#w;
-    for (let link = w[this.#outsideBucket(protocol, address, port)]; link !== 0;) {
+    const outside = address | 0;
+    for (let link = Atomics.load(w, this.#outsideBucket(protocol, outside, port)); link !== 0;) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
-      if (w[at + B_OUTSIDE] === address && w[at + B_OUTSIDE_PORT] === port && w[at + B_PROTOCOL] === protocol) return this.#live(link - 1, now);
+      if (w[at + B_OUTSIDE] === outside && (w[at + B_PORTS] & 0xffff) === port && (w[at + B_WHO] >>> 1 & 0x7f) === protocol && w[at + B_SESSIONS] >= 0) return link - 1;
       link = w[at + B_NEXT_OUTSIDE];
     }
     return -1;
   }
 
-  /** A new binding without sessions, or -1 when the table is full. The caller has made sure that neither side is taken. */
-  bind(tenant: number, protocol: number, inside: number, insidePort: number, outside: number, outsidePort: number, fixed: boolean, now: number): number {
-    const w = this.#w;
-    const link = w[H_FREE_BINDING];
-    if (link === 0) return -1;
-    const at = this.#bindings + (link - 1) * BINDING_WORDS;
-    w[H_FREE_BINDING] = w[at + B_NEXT_INSIDE];
-    w[at + B_TENANT] = tenant;
-    w[at + B_INSIDE] = inside;
-    w[at + B_INSIDE_PORT] = insidePort;
-    w[at + B_OUTSIDE] = outside;
-    w[at + B_OUTSIDE_PORT] = outsidePort;
-    w[at + B_SESSIONS] = 0;
-    w[at + B_STATIC] = fixed ? 1 : 0;
-    w[at + B_CREATED] = now;
-    w[at + B_EXPIRES] = NEVER; // until its first session says
-    w[at + B_PROTOCOL] = protocol;
-    const insideAt = this.#insideBucket(tenant, protocol, inside, insidePort);
-    w[at + B_NEXT_INSIDE] = w[insideAt];
-    w[insideAt] = link;
-    const outsideAt = this.#outsideBucket(protocol, outside, outsidePort);
-    w[at + B_NEXT_OUTSIDE] = w[outsideAt];
-    w[outsideAt] = link;
-    w[H_BINDINGS]++;
-    return link - 1;
+  /** Whether a binding is in use: it has a session whose time is not up, as far as can be told without a search. */
+  isLive(binding: number, now: number, timers: Timers): boolean {
+    const at = this.#bindings + binding * BINDING_WORDS;
+    return this.#w[at + B_SESSIONS] >= 0 && !this.#isOver(at, now, timers);
   }
 
-  /** Take back a binding that has no session. */
+  /** As `isLive`, and a binding that is not is closed. Needs the inside lock. */
+  settle(binding: number, now: number, timers: Timers): boolean {
+    const at = this.#bindings + binding * BINDING_WORDS;
+    if (this.#w[at + B_SESSIONS] < 0) return false;
+    if (!this.#isOver(at, now, timers)) return true;
+    this.close(this.#w[at + B_LATEST]);
+    return false;
+  }
+
+  /** A new binding without sessions; -1 when the table is full, `TAKEN` when the outside end is another's. Needs the inside lock. */
+  bind(tenant: number, protocol: number, inside: number, insidePort: number, outside: number, outsidePort: number, fixed: boolean, generation: number, now: number): number {
+    const w = this.#w;
+    const insideAt = this.#insideBucket(tenant, protocol, inside | 0, insidePort);
+    const outsideAt = this.#outsideBucket(protocol, outside | 0, outsidePort);
+    this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
+    const isTaken = this.findOutside(protocol, outside, outsidePort) >= 0;
+    const link = isTaken ? 0 : this.#take();
+    if (link !== 0) {
+      const at = this.#bindings + (link - 1) * BINDING_WORDS;
+      w[at + B_WHO] = tenant << 16 | (generation & 0xff) << 8 | protocol << 1 | (fixed ? STATIC : 0);
+      w[at + B_INSIDE] = inside;
+      w[at + B_OUTSIDE] = outside;
+      w[at + B_PORTS] = insidePort << 16 | outsidePort;
+      w[at + B_LATEST] = -1;
+      w[at + B_CREATED] = now;
+      w[at + B_NEXT_INSIDE] = w[insideAt];
+      w[at + B_NEXT_OUTSIDE] = w[outsideAt];
+      Atomics.store(w, insideAt, link);
+      Atomics.store(w, outsideAt, link);
+      Atomics.add(w, H_BINDINGS, 1);
+    }
+    this.locks.unlock();
+    return isTaken ? TAKEN : link - 1;
+  }
+
+  /** Take out a binding; sessions that it has left are closed by whoever meets them. Needs the inside lock. */
   unbind(binding: number): void {
     const w = this.#w;
     const at = this.#bindings + binding * BINDING_WORDS;
-    const protocol = w[at + B_PROTOCOL];
-    this.#unlink(this.#insideBucket(w[at + B_TENANT], protocol, w[at + B_INSIDE], w[at + B_INSIDE_PORT]), binding, this.#bindings, BINDING_WORDS, B_NEXT_INSIDE);
-    this.#unlink(this.#outsideBucket(protocol, w[at + B_OUTSIDE], w[at + B_OUTSIDE_PORT]), binding, this.#bindings, BINDING_WORDS, B_NEXT_OUTSIDE);
-    w[at + B_PROTOCOL] = FREE;
-    w[at + B_NEXT_INSIDE] = w[H_FREE_BINDING];
-    w[H_FREE_BINDING] = binding + 1;
-    w[H_BINDINGS]--;
+    const protocol = this.protocolOf(binding);
+    const outsideAt = this.#outsideBucket(protocol, w[at + B_OUTSIDE], w[at + B_PORTS] & 0xffff);
+    this.#unlink(this.#insideBucket(this.tenantOf(binding), protocol, w[at + B_INSIDE], w[at + B_PORTS] >>> 16), binding, B_NEXT_INSIDE);
+    this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
+    this.#unlink(outsideAt, binding, B_NEXT_OUTSIDE);
+    this.locks.unlock();
+    Atomics.sub(w, H_BINDINGS, 1);
+    if (this.#quiet.isAlone) this.#giveBack(binding);
+    else Atomics.store(w, at + B_SESSIONS, DEAD | this.#quiet.epoch);
   }
 
-  tenantOf(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_TENANT]; }
-  protocolOf(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_PROTOCOL]; }
-  inside(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_INSIDE]; }
-  insidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_INSIDE_PORT]; }
-  outside(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_OUTSIDE]; }
-  outsidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_OUTSIDE_PORT]; }
-  isStatic(binding: number): boolean { return this.#w[this.#bindings + binding * BINDING_WORDS + B_STATIC] === 1; }
-  hasSessions(binding: number): boolean { return this.#w[this.#bindings + binding * BINDING_WORDS + B_SESSIONS] !== 0; }
+  tenantOf(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] >>> 16; }
+  protocolOf(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] >>> 1 & 0x7f; }
+  isStatic(binding: number): boolean { return (this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] & STATIC) !== 0; }
+  inside(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_INSIDE] >>> 0; }
+  insidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_PORTS] >>> 16; }
+  outside(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_OUTSIDE] >>> 0; }
+  outsidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_PORTS] & 0xffff; }
+  created(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_CREATED]; }
+  hasSessions(binding: number): boolean { return this.#w[this.#bindings + binding * BINDING_WORDS + B_SESSIONS] > 0; }
+  /** Low byte of the policy generation that allowed it last. */
+  generationOf(binding: number): number { return (this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] & GENERATION) >>> 8; }
+  /** The policy of this generation allows it. Needs the inside lock. */
+  allow(binding: number, generation: number): void {
+    const at = this.#bindings + binding * BINDING_WORDS + B_WHO;
+    this.#w[at] = this.#w[at] & ~GENERATION | (generation & 0xff) << 8;
+  }
 
-  /** The live session of a live binding with this remote end, or -1. One whose time is up is closed here; its binding stays, having a longer one. */
-  findSession(binding: number, remote: number, remotePort: number, now: number): number {
-    const w = this.#w;
-    for (let link = w[this.#remoteBucket(binding, remote, remotePort)]; link !== 0;) {
-      const at = this.#sessions + (link - 1) * SESSION_WORDS;
-      if (w[at + S_BINDING] === binding && w[at + S_REMOTE] === remote && w[at + S_PORT_STATE] >>> 16 === remotePort) {
-        if (w[at + S_EXPIRES] > now) return link - 1;
-        this.close(link - 1);
-        return -1;
-      }
-      link = w[at + S_NEXT];
+  // Sessions
+
+  /** The session between a tenant's inside end and a remote one, or -1; also one whose time is up. */
+  findSession(tenant: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number): number {
+    const { flows } = this;
+    const ports = insidePort << 16 | remotePort;
+    const key = flowKey(tenant, protocol, Kind.fromHost), hash = flows.hash(tenant << 8 | protocol, inside | 0, remote | 0, ports);
+    for (;;) {
+      const at = flows.find(key, inside | 0, remote | 0, ports, hash);
+      if (at < 0 || this.isOpen(at)) return at;
+      flows.removePlain(at); // of a policy by which this was no NAT
     }
-    return -1;
   }
 
-  /** A new session, or -1 when the table is full. */
-  open(binding: number, remote: number, remotePort: number, state: number, expires: number, now: number): number {
-    const w = this.#w;
-    const link = w[H_FREE_SESSION];
-    if (link === 0) return -1;
-    const at = this.#sessions + (link - 1) * SESSION_WORDS;
-    w[H_FREE_SESSION] = w[at + S_NEXT];
-    w[at + S_REMOTE] = remote;
-    w[at + S_PORT_STATE] = remotePort << 16 | state;
-    w[at + S_EXPIRES] = expires;
-    w[at + S_CREATED] = now;
-    w[at + S_BINDING] = binding;
-    const bucket = this.#remoteBucket(binding, remote, remotePort);
-    w[at + S_NEXT] = w[bucket];
-    w[bucket] = link;
-
-    const owner = this.#bindings + binding * BINDING_WORDS;
-    const sibling = w[owner + B_SESSIONS];
-    w[at + S_OLDER] = sibling;
-    w[at + S_YOUNGER] = 0;
-    if (sibling !== 0) w[this.#sessions + (sibling - 1) * SESSION_WORDS + S_YOUNGER] = link;
-    w[owner + B_SESSIONS] = link;
-    if (sibling === 0 || w[owner + B_EXPIRES] < expires) w[owner + B_EXPIRES] = expires;
-    w[this.#perTenant + w[owner + B_TENANT]]++;
-    w[H_SESSIONS]++;
-    return link - 1;
+  /** The inbound record of the session between an outside end and a remote one, or -1. */
+  findInbound(protocol: number, outside: number, outsidePort: number, remote: number, remotePort: number): number {
+    const ports = remotePort << 16 | outsidePort;
+    return this.flows.find(flowKey(0, protocol, Kind.natIn), remote | 0, outside | 0, ports, this.flows.hash(protocol, remote | 0, outside | 0, ports));
   }
 
-  isOpen(session: number): boolean { return this.#w[this.#sessions + session * SESSION_WORDS + S_BINDING] !== FREE; }
-  bindingOf(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_BINDING]; }
-  remote(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_REMOTE]; }
-  remotePort(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_PORT_STATE] >>> 16; }
-  state(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_PORT_STATE] & 0xffff; }
-  expires(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_EXPIRES]; }
-  created(session: number): number { return this.#w[this.#sessions + session * SESSION_WORDS + S_CREATED]; }
-
-  /** Set state and time of expiry; writes only what changed, so an active session is touched once a second at most. */
-  touch(session: number, state: number, expires: number): void {
-    const w = this.#w;
-    const at = this.#sessions + session * SESSION_WORDS;
-    if ((w[at + S_PORT_STATE] & 0xffff) !== state) w[at + S_PORT_STATE] = (w[at + S_PORT_STATE] & 0xffff0000) | state;
-    if (w[at + S_EXPIRES] === expires) return;
-    w[at + S_EXPIRES] = expires;
-    const binding = w[at + S_BINDING];
-    const owner = this.#bindings + binding * BINDING_WORDS;
-    const alone = w[at + S_OLDER] === 0 && w[at + S_YOUNGER] === 0;
-    if (alone || expires > w[owner + B_EXPIRES]) w[owner + B_EXPIRES] = expires;
+  /** A new session of `binding`, or -1 when the table is full. Needs the inside lock, under which `findSession` found none. */
+  open(binding: number, remote: number, remotePort: number, state: number, isFast: boolean, generation: number, now: number): number {
+    const w = this.#w, { flows } = this;
+    const at = this.#bindings + binding * BINDING_WORDS;
+    const tenant = this.tenantOf(binding), protocol = this.protocolOf(binding);
+    const inside = w[at + B_INSIDE], outside = w[at + B_OUTSIDE], insidePort = w[at + B_PORTS] >>> 16, outsidePort = w[at + B_PORTS] & 0xffff;
+    const outPorts = insidePort << 16 | remotePort, inPorts = remotePort << 16 | outsidePort;
+    const full = Atomics.add(w, H_SESSIONS, 1) >= this.sizes.sessions;
+    const out = full ? -1 : flows.claim(flows.hash(tenant << 8 | protocol, inside, remote | 0, outPorts));
+    const back = out < 0 ? -1 : flows.claim(flows.hash(protocol, remote | 0, outside, inPorts));
+    if (back < 0) {
+      Atomics.sub(w, H_SESSIONS, 1);
+      if (out >= 0) flows.unclaim(out);
+      return -1;
+    }
+    Atomics.add(w, this.#perTenant + tenant, 1);
+    w[at + B_SESSIONS]++;
+    w[at + B_LATEST] = out;
+    const lane = generation << 24, how = state << 8 | (isFast ? OP_FAST : 0);
+    flows.publish(back, flowKey(0, protocol, Kind.natIn), remote, outside, inPorts, lane, inside, insidePort << 16 | how | Op.natIn, now);
+    flows.publish(out, flowKey(tenant, protocol, Kind.fromHost), inside, remote, outPorts, lane, outside, outsidePort << 16 | how | Op.natOut, now);
+    return out;
   }
 
-  /** End a session, and its binding if that was the last one. */
+  isOpen(session: number): boolean { return (this.#f[session] & 0xff) === Kind.fromHost && (this.#f[session + F_DO] & OP_MASK) === Op.natOut; }
+  /** Every session there is, while others come and go. Not for packets. */
+  *sessions(): Generator<number> {
+    for (let at = 0; at < this.flows.end; at += FLOW_WORDS) if (this.isOpen(at)) yield at;
+  }
+
+  sessionTenant(session: number): number { return this.#f[session] >>> 16; }
+  sessionProtocol(session: number): number { return this.#f[session] >>> 8 & 0xff; }
+  sessionInside(session: number): number { return this.#f[session + F_SRC] >>> 0; }
+  sessionInsidePort(session: number): number { return this.#f[session + F_PORTS] >>> 16; }
+  sessionOutside(session: number): number { return this.#f[session + F_TO] >>> 0; }
+  sessionOutsidePort(session: number): number { return this.#f[session + F_DO] >>> 16; }
+  remote(session: number): number { return this.#f[session + F_DST] >>> 0; }
+  remotePort(session: number): number { return this.#f[session + F_PORTS] & 0xffff; }
+  state(session: number): number { return this.#f[session + F_DO] >>> 8 & 0xff; }
+  /** Low byte of the policy generation that allowed it last. */
+  sessionGeneration(session: number): number { return this.#f[session + F_LANE] >>> 24; }
+
+  /** When the session's time is up: so long after a packet of either direction. */
+  expires(session: number, timers: Timers): number {
+    const f = this.#f;
+    const back = this.#inbound(session);
+    const seen = back < 0 ? f[session + F_SEEN] : Math.max(f[session + F_SEEN], f[back + F_SEEN]);
+    return seen + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
+  }
+
+  isExpired(session: number, now: number, timers: Timers): boolean {
+    const own = this.#f[session + F_SEEN] + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
+    return own <= now && this.expires(session, timers) <= now;
+  }
+
+  /** The binding that a session belongs to, or -1 when that is gone. */
+  bindingOf(session: number): number {
+    const binding = this.findOutside(this.sessionProtocol(session), this.sessionOutside(session), this.sessionOutsidePort(session));
+    if (binding < 0 || this.inside(binding) !== this.sessionInside(session) || this.insidePort(binding) !== this.sessionInsidePort(session)) return -1;
+    return this.tenantOf(binding) === this.sessionTenant(session) ? binding : -1;
+  }
+
+  /** Set state, and whether it lets packets pass unseen, in both records. Needs the inside lock. */
+  move(session: number, state: number, isFast: boolean): void {
+    const f = this.#f;
+    const how = state << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
+    const back = this.#inbound(session);
+    f[session + F_DO] = f[session + F_DO] & mask | how;
+    if (back >= 0) f[back + F_DO] = f[back + F_DO] & mask | how;
+  }
+
+  /** A packet of the session was seen. */
+  touch(session: number, now: number): void {
+    if (this.#f[session + F_SEEN] !== now) this.#f[session + F_SEEN] = now;
+  }
+
+  /** The policy of this generation allows the session; its packets are still to be compiled. Needs the inside lock. */
+  allowSession(session: number, generation: number): void {
+    const back = this.#inbound(session);
+    this.#f[session + F_LANE] = generation << 24;
+    if (back >= 0) this.#f[back + F_LANE] = generation << 24;
+  }
+
+  /** Compile a direction of a session: `record` is its outbound or inbound one, as `findSession` and `findInbound` say. */
+  compile(record: number, generation: number, lane: number): void {
+    this.#f[record + F_LANE] = generation << 24 | lane;
+  }
+
+  /** End a session, and its binding if that was the last one. Needs the inside lock. */
   close(session: number): void {
+    const w = this.#w, { flows } = this;
+    const back = this.#inbound(session), binding = this.bindingOf(session), tenant = this.sessionTenant(session);
+    if (back >= 0) flows.remove(back);
+    flows.remove(session);
+    Atomics.sub(w, H_SESSIONS, 1);
+    Atomics.sub(w, this.#perTenant + tenant, 1);
+    if (binding >= 0 && --w[this.#bindings + binding * BINDING_WORDS + B_SESSIONS] === 0) this.unbind(binding);
+  }
+
+  // Sweeps, by the reaper
+
+  /** Free the next bindings, `count` of them from `from`, that nobody can hold any more. */
+  recycleBindings(from: number, count: number): void {
     const w = this.#w;
-    const at = this.#sessions + session * SESSION_WORDS;
-    const binding = w[at + S_BINDING];
-    const owner = this.#bindings + binding * BINDING_WORDS;
-    this.#unlink(this.#remoteBucket(binding, w[at + S_REMOTE], w[at + S_PORT_STATE] >>> 16), session, this.#sessions, SESSION_WORDS, S_NEXT);
-
-    const older = w[at + S_OLDER], younger = w[at + S_YOUNGER];
-    if (older !== 0) w[this.#sessions + (older - 1) * SESSION_WORDS + S_YOUNGER] = younger;
-    if (younger !== 0) w[this.#sessions + (younger - 1) * SESSION_WORDS + S_OLDER] = older;
-    else w[owner + B_SESSIONS] = older;
-
-    w[at + S_BINDING] = FREE;
-    w[at + S_NEXT] = w[H_FREE_SESSION];
-    w[H_FREE_SESSION] = session + 1;
-    w[this.#perTenant + w[owner + B_TENANT]]--;
-    w[H_SESSIONS]--;
-    const youngest = w[owner + B_SESSIONS];
-    if (youngest === 0) return this.unbind(binding);
-    const last = this.#sessions + (youngest - 1) * SESSION_WORDS;
-    if (w[last + S_OLDER] === 0) w[owner + B_EXPIRES] = w[last + S_EXPIRES]; // alone again: the binding's time is its own
-  }
-
-  /** Look at the next `budget` sessions and close those whose time is up. */
-  reap(now: number, budget: number): void {
-    const n = this.sizes.sessions;
-    for (let i = Math.min(budget, n); i > 0; i--) {
-      const session = this.#hand;
-      this.#hand = session + 1 === n ? 0 : session + 1;
-      if (this.isOpen(session) && this.expires(session) <= now) this.close(session);
+    for (let binding = from; binding < Math.min(from + count, this.sizes.bindings); binding++) {
+      const sessions = Atomics.load(w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS);
+      if (sessions < FREE && this.#quiet.isOver(sessions & ~DEAD)) this.#giveBack(binding);
     }
   }
 
-  /** Close every session that `allowed` refuses; says how many. For the moment after a policy change. */
-  revoke(allowed: (binding: number, session: number) => boolean): number {
-    let closed = 0;
-    for (let session = 0; session < this.sizes.sessions; session++) {
-      if (!this.isOpen(session) || allowed(this.bindingOf(session), session)) continue;
-      this.close(session);
-      closed++;
+  /**
+   * Put right what `owner`, who died, left half done: claims, a session in one direction, a binding in one chain, counts.
+   * Everybody else's changes wait meanwhile; packets of flows that are compiled do not.
+   */
+  repair(owner: number): void {
+    this.locks.freeAllOf(owner); // every store leaves a usable table, so the locks may go before the repair
+    this.locks.withAll(STRIPES, () => this.#repair(owner));
+  }
+
+  #repair(owner: number): void {
+    const w = this.#w, f = this.#f, { flows } = this;
+    const tally = new Int32Array(this.sizes.bindings), perTenant = new Int32Array(this.sizes.tenants + 1);
+    let sessions = 0, plain = 0, bindings = 0;
+    for (let at = 0; at < flows.end; at += FLOW_WORDS) {
+      const kind = flows.kind(at);
+      if (flows.isClaimedBy(at, owner)) flows.unclaim(at);
+      else if (this.isOpen(at)) {
+        const binding = this.bindingOf(at), back = this.#inbound(at);
+        if (binding >= 0 && back >= 0) {
+          tally[binding]++;
+          perTenant[this.sessionTenant(at)]++;
+          sessions++;
+        } else {
+          if (back >= 0) flows.remove(back);
+          flows.remove(at);
+        }
+      } else if (kind === Kind.natIn) {
+        const protocol = f[at] >>> 8 & 0xff, remotePort = f[at + F_PORTS] >>> 16;
+        const binding = this.findOutside(protocol, f[at + F_DST], f[at + F_PORTS] & 0xffff);
+        if (binding < 0 || this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort) < 0) flows.remove(at);
+      } else if (kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite) {
+        plain++;
+      }
     }
-    return closed;
-  }
-
-  /** `binding` if its time is not up; otherwise it goes, with its sessions, and the answer is -1. */
-  #live(binding: number, now: number): number {
-    if (this.#w[this.#bindings + binding * BINDING_WORDS + B_EXPIRES] > now) return binding;
-    this.#closeAll(binding);
-    return -1;
-  }
-
-  #closeAll(binding: number): void {
-    const youngest = this.#bindings + binding * BINDING_WORDS + B_SESSIONS;
-    for (let left = this.#w[youngest]; left !== 0;) {
-      const older = this.#w[this.#sessions + (left - 1) * SESSION_WORDS + S_OLDER];
-      this.close(left - 1);
-      left = older;
+    const free = this.#freeBindings();
+    for (let binding = 0; binding < tally.length; binding++) {
+      const at = this.#bindings + binding * BINDING_WORDS + B_SESSIONS;
+      if (w[at] === FREE && free[binding] === 0) this.#giveBack(binding);
+      if (w[at] < 0) continue;
+      w[at] = tally[binding];
+      bindings++;
+      if (tally[binding] === 0) {
+        this.unbind(binding);
+        bindings--;
+      }
     }
+    Atomics.store(w, H_SESSIONS, sessions);
+    Atomics.store(w, H_BINDINGS, bindings);
+    perTenant.forEach((n, tenant) => Atomics.store(w, this.#perTenant + tenant, n));
+    flows.plainCount = plain;
   }
 
-  #unlink(bucket: number, index: number, base: number, stride: number, next: number): void {
+  /** 1 for every binding on the free list. */
+  #freeBindings(): Uint8Array {
+    const free = new Uint8Array(this.sizes.bindings);
+    for (let link = Atomics.load(this.#w, H_FREE); link !== 0; link = this.#w[this.#bindings + (link - 1) * BINDING_WORDS + B_NEXT_INSIDE]) free[link - 1] = 1;
+    return free;
+  }
+
+  /** Whether the only session of the binding at `at` is over. */
+  #isOver(at: number, now: number, timers: Timers): boolean {
+    if (this.#w[at + B_SESSIONS] !== 1) return false;
+    const latest = this.#w[at + B_LATEST];
+    return this.isOpen(latest) && this.sessionOutside(latest) === this.#w[at + B_OUTSIDE] >>> 0
+      && this.sessionOutsidePort(latest) === (this.#w[at + B_PORTS] & 0xffff) && this.isExpired(latest, now, timers);
+  }
+
+  #inbound(session: number): number {
+    const f = this.#f;
+    return this.findInbound(this.sessionProtocol(session), f[session + F_TO], f[session + F_DO] >>> 16, f[session + F_DST], f[session + F_PORTS] & 0xffff);
+  }
+
+  /** A link off the free list, 0 when it is empty. No binding comes back to the list while somebody is at this (quiet.ts), so heads are never mistaken. */
+  #take(): number {
     const w = this.#w;
-    let from = bucket;
-    while (w[from] !== index + 1) from = base + (w[from] - 1) * stride + next;
-    w[from] = w[base + index * stride + next];
+    for (let link = Atomics.load(w, H_FREE); link !== 0;) {
+      const at = this.#bindings + (link - 1) * BINDING_WORDS;
+      const head = Atomics.compareExchange(w, H_FREE, link, w[at + B_NEXT_INSIDE]);
+      if (head === link) {
+        w[at + B_SESSIONS] = 0;
+        return link;
+      }
+      link = head;
+    }
+    return 0;
+  }
+
+  #giveBack(binding: number): void {
+    const w = this.#w;
+    const at = this.#bindings + binding * BINDING_WORDS;
+    Atomics.store(w, at + B_SESSIONS, FREE);
+    for (let head = Atomics.load(w, H_FREE); ;) {
+      w[at + B_NEXT_INSIDE] = head;
+      const found = Atomics.compareExchange(w, H_FREE, head, binding + 1);
+      if (found === head) return;
+      head = found;
+    }
+  }
+
+  /** Out of a chain, if it is there. */
+  #unlink(bucket: number, binding: number, next: number): void {
+    const w = this.#w;
+    for (let from = bucket; w[from] !== 0; from = this.#bindings + (w[from] - 1) * BINDING_WORDS + next) {
+      if (w[from] !== binding + 1) continue;
+      Atomics.store(w, from, w[this.#bindings + binding * BINDING_WORDS + next]);
+      return;
+    }
   }
 
   #insideBucket(tenant: number, protocol: number, address: number, port: number): number {
-    return this.#inside + (hashWords(this.#seed, tenant, protocol, address, port, 0) & this.#bindingMask);
+    return this.#inside + (hashWords(this.#seed, tenant, protocol, address, port, 0) & this.#mask);
   }
 
   #outsideBucket(protocol: number, address: number, port: number): number {
-    return this.#outside + (hashWords(this.#seed, protocol, address, port, 0, 0) & this.#bindingMask);
-  }
-
-  #remoteBucket(binding: number, remote: number, remotePort: number): number {
-    return this.#remotes + (hashWords(this.#seed, binding, remote, remotePort, 0, 0) & this.#sessionMask);
+    return this.#outside + (hashWords(this.#seed, protocol, address, port, 0, 0) & this.#mask);
   }
 }

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { listSessions } from '../../daemon/control/sessions.js';
 import { TcpFlag } from '../../codecs/tcp.js';
-import { NatState } from '../../pipeline/tables/nat-state.js';
+import { Overseer } from '../../pipeline/gateway.js';
 import { echo, ethernet, gre, ip4, nvgre, tcp, udp } from '../support/frames.js';
 import { Lab } from '../support/lab.js';
 
@@ -30,8 +30,8 @@ t.test('sessions are listed with names, ends, TCP state, age and what is left, w
   t.equal(lab.receive('192.0.2.20', gre(udp('198.51.100.9', 6000, '203.0.113.10', 53, 'question'))), 'forwarded');
   lab.wait(5);
 
-  const nat = new NatState(lab.state.nat, lab.state.sizes.nat); // as control sees it: another view of the same memory
-  const list = (filter: { tenant?: number; ca?: number; port?: number; limit?: number }) => listSessions(nat, id => NAMES[id], { limit: 100, ...filter }, lab.now);
+  const { nat } = new Overseer(lab.state); // as control sees it: another view of the same memory
+  const list = (filter: { tenant?: number; ca?: number; port?: number; limit?: number }) => listSessions(nat, lab.gateway.context.policy.timers, id => NAMES[id], { limit: 100, ...filter }, lab.now);
   const all = list({});
   t.equal(all.matching, 3);
   const of = (proto: string) => all.sessions.find(session => session.proto === proto);
@@ -51,5 +51,5 @@ t.test('sessions are listed with names, ends, TCP state, age and what is left, w
   t.equal(list({ port: 40000 }).matching, 1, 'an inside port');
   const one = list({ limit: 1 });
   t.match([one.sessions.length, one.matching], [1, 3]);
-  t.same(listSessions(nat, id => NAMES[id], { limit: 100 }, lab.now + 3_600_000), { sessions: [], matching: 0 }, 'what has run out is not listed, reaped or not');
+  t.same(listSessions(nat, lab.gateway.context.policy.timers, id => NAMES[id], { limit: 100 }, lab.now + 3_600_000), { sessions: [], matching: 0 }, 'what has run out is not listed, reaped or not');
 });

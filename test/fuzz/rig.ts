@@ -4,7 +4,7 @@
  */
 import { TenantIds, compileConfig, stateSizes } from '../../daemon/tables.js';
 import { readConfig } from '../../config/index.js';
-import { Gateway, makeSharedState } from '../../pipeline/gateway.js';
+import { Gateway, makeLoneState } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import type { PolicyData } from '../../pipeline/policy.js';
 import { seededRandom } from '../../pipeline/random.js';
@@ -37,7 +37,7 @@ class Twin {
   constructor(policy: PolicyData, sizes: ReturnType<typeof stateSizes>, seed: number, poison: number) {
     this.#poison = poison;
     this.gateway = new Gateway({
-      state: makeSharedState(sizes, 1, seed), worker: 0, policy, random: loadedDice(seed),
+      state: makeLoneState(sizes, seed), worker: 0, policy, random: loadedDice(seed),
       outlet: {
         send: (mem, at, end, peer) => {
           this.sent.push({ peer: this.gateway.context.policy.peers.names[peer], bytes: mem.slice(at, end) });

@@ -4,7 +4,7 @@
  */
 import { compileConfig, stateSizes, TenantIds } from '../../daemon/tables.js';
 import { readConfig } from '../../config/index.js';
-import { Gateway, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
+import { Gateway, makeLoneState, type SharedState } from '../../pipeline/gateway.js';
 import { imbalances, totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { Reason, REASON_NAMES, type ReasonName } from '../../pipeline/reasons.js';
@@ -33,7 +33,7 @@ export class Lab {
   constructor(config: string | object, seed = 1, random: Random = seededRandom(seed)) {
     const valid = mustRead(config);
     this.#ids = new TenantIds(valid.gateway.limits.tenants);
-    this.state = makeSharedState(stateSizes(valid), 1, seed);
+    this.state = makeLoneState(stateSizes(valid), seed);
     this.gateway = new Gateway({
       state: this.state, worker: 0, policy: compileConfig(valid, this.#ids, this.#generation, seed), random,
       outlet: {

@@ -212,8 +212,8 @@ function spendPorts(lab: Lab, pool: string, free: readonly number[]): void {
   const now = Math.floor(lab.now / 1000);
   for (let port = 1024; port < 65536; port++) {
     if (free.includes(port)) continue;
-    const binding = nat.bind(1, 17, ip4('10.0.0.200'), port, ip4(pool), port, false, now);
-    nat.open(binding, ip4(FAR), 1, 0, now + 300, now);
+    const binding = nat.bind(1, 17, ip4('10.0.0.200'), port, ip4(pool), port, false, lab.gateway.context.policy.generation, now);
+    nat.open(binding, ip4(FAR), 1, 0, true, lab.gateway.context.policy.generation, now);
   }
 }
 
@@ -233,7 +233,7 @@ t.test('RFC 6888 REQ-11: the last ports of the pool are found; then new flows ar
   t.same([...refused.bytes.subarray(22 + 20, 22 + 22)], [3, 1], 'host unreachable to the VM');
   t.equal(flow(1), 'forwarded', 'an old flow');
   const { nat } = lab.gateway.context;
-  nat.close(nat.findSession(nat.findOutside(17, ip4(RED_POOL), 2000, lab.now / 1000), ip4(FAR), 1, lab.now / 1000));
+  nat.close(nat.findSession(1, 17, ip4('10.0.0.200'), 2000, ip4(FAR), 1));
   t.equal(flow(4), 'nat_ports_spent');
   lab.wait(1);
   t.equal(flow(4), 'forwarded');
@@ -329,7 +329,8 @@ t.test('RFC 5382 REQ-5: idle times of a connection as it opens, lives and closes
 
 t.test('RFC 5382 REQ-2a: a connection from outside to a mapping, and one opened from both ends at once', async t => {
   const lab = makeWorld();
-  const state = (): number => lab.gateway.context.nat.state(0);
+  const { nat } = lab.gateway.context;
+  const state = (): number => nat.state([...nat.sessions()][0]);
   t.equal(fromUplink(lab, 'inet', tcp(FAR, 999, RED_POOL, 80, SYN)), 'forwarded');
   t.equal(state(), 2, 'out-init');
   t.equal(fromVm(lab, A, tcp(A.ca, 8080, FAR, 999, SYN)), 'forwarded');

@@ -1,8 +1,12 @@
 import t from 'tap';
-import { RateLimit } from '../../../pipeline/tables/rate-limit.js';
+import { RateLimit, rateLimitBytes } from '../../../pipeline/tables/rate-limit.js';
+
+function make(tenants: number): RateLimit {
+  return new RateLimit(new SharedArrayBuffer(rateLimitBytes(tenants)));
+}
 
 t.test('a burst at once, then the sustained rate; tenants do not share', async t => {
-  const limit = new RateLimit(2);
+  const limit = make(2);
   const taken = (tenant: number, now: number, tries: number): number =>
     Array.from({ length: tries }, () => limit.take(tenant, 10, 5, now)).filter(ok => ok).length;
   t.equal(taken(1, 1000, 20), 5, 'the burst');
@@ -13,11 +17,11 @@ t.test('a burst at once, then the sustained rate; tenants do not share', async t
 });
 
 t.test('a clock that goes back grants nothing, and a rate of 0 sends none for as long as it is set', async t => {
-  const limit = new RateLimit(1);
+  const limit = make(1);
   t.notOk(limit.take(1, 0, 1, 1000));
   t.notOk(limit.take(1, 0, 1, 1_000_000));
   t.ok(limit.take(1, 1, 1, 1_000_000), 'after a reload with another rate');
-  const back = new RateLimit(1);
+  const back = make(1);
   t.ok(back.take(1, 1, 1, 10_000));
   t.notOk(back.take(1, 1, 1, 5_000));
   t.ok(back.take(1, 1, 1, 6_000), 'and time goes on from there');

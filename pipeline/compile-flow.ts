@@ -1,0 +1,50 @@
+/**
+ * Compile a flow for the fast path: what the walks have just decided for one packet, where it holds for every packet
+ * with the same key from the same sender. Not compiled are ICMP, fragments, what is bridged or for the gateway, and
+ * senders that speak for addresses behind them: who they are is told by their MAC, packet by packet.
+ */
+import { seconds, type Context } from './context.js';
+import { Fragment, Walk, type Packet } from './packet.js';
+import { PeerKind, RecordKind, Via } from './policy.js';
+import { F_LANE, Kind, LANE_MASK, OP_FAST, Op, flowKey } from './tables/flows.js';
+
+/** `p` was forwarded and has been through all its walks, the last of which was `walk`. */
+export function compileFlow(p: Packet, c: Context, walk: number): void {
+  if (p.family !== 4 || !p.hasPorts || p.fragment !== Fragment.none || p.quoteAt >= 0) return;
+  const { policy, nat } = c;
+  const kind = policy.peers.kind[p.peer];
+  if (kind === PeerKind.host && !isOwnAddress(p, c)) return;
+  switch (walk) {
+    case Walk.toNat:
+      return nat.compile(p.session, policy.generation, p.sourceRecord + 1);
+    case Walk.uplinkNat: {
+      const record = nat.findInbound(p.protocol, p.natAddress, p.natPort, p.src3, p.sport);
+      if (record >= 0) nat.compile(record, policy.generation, p.record + 1);
+      return;
+    }
+    case Walk.toSubnet:
+      if (kind === PeerKind.host) return keep(p, c, Kind.fromHost, p.record + 1, p.sourceRecord + 1, Op.toSubnet);
+      return keep(p, c, kind === PeerKind.site ? Kind.fromSite : Kind.fromUplink, p.record + 1, p.peer + 1, Op.toSubnet);
+    case Walk.toTunnel:
+      return keep(p, c, Kind.fromHost, p.sourceRecord + 1, p.toPeer + 1, policy.routes.via[p.route] === Via.site ? Op.toSite : Op.toForward);
+  }
+}
+
+/** The source has a record, and it is the one that proved it. */
+function isOwnAddress(p: Packet, { policy: { records } }: Context): boolean {
+  return records.kind[p.sourceRecord] === RecordKind.static && records.ca[p.sourceRecord * 4 + 3] === p.src3;
+}
+
+/** Put a flow without a session into the table, in place of what an earlier policy made of it. */
+function keep(p: Packet, c: Context, kind: number, lane: number, to: number, op: number): void {
+  const { flows } = c.nat;
+  const generation = c.policy.generation << 24;
+  const key = flowKey(p.tenant, p.protocol, kind), src = p.src3 | 0, dst = p.dst3 | 0, ports = p.sport << 16 | p.dport;
+  const known = flows.find(key, src, dst, ports, p.flowHash);
+  if (known >= 0) {
+    // A session's record is its own affair: the reaper will see to it.
+    if (((flows.words[known + F_LANE] ^ generation) & ~LANE_MASK) === 0 || c.nat.isOpen(known)) return;
+    flows.removePlain(known);
+  }
+  flows.addPlain(key, src, dst, ports, p.flowHash, generation | lane, to, OP_FAST | op, seconds(p));
+}

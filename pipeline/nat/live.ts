@@ -1,0 +1,26 @@
+/** Sessions as a packet may use them. */
+import type { Context } from '../context.js';
+import { allowsSession } from './allowed.js';
+
+/**
+ * The session between these ends, or -1. One whose time is up, or that the policy in force would not open, is closed
+ * here: the reaper has not come by yet. Needs the inside lock.
+ */
+export function findLiveSession(
+  { nat, policy }: Context, tenant: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number, now: number,
+): number {
+  const session = nat.findSession(tenant, protocol, inside, insidePort, remote, remotePort);
+  if (session < 0) return -1;
+  if (nat.isExpired(session, now, policy.timers)) {
+    nat.close(session);
+    return -1;
+  }
+  if (nat.sessionGeneration(session) === (policy.generation & 0xff)) return session;
+  if (allowsSession(policy, nat, session)) {
+    nat.allowSession(session, policy.generation);
+    return session;
+  }
+  nat.close(session);
+  nat.noteRevoked();
+  return -1;
+}

@@ -1,0 +1,233 @@
+/**
+ * Flow records in shared memory: what the fast path knows about an IPv4 flow, key and action side by side, 32 bytes.
+ *
+ *   word 0  tenant:16 | protocol:8 | kind:8       key: `Flow.fromHost`, `fromUplink`, … name where the packet came from;
+ *   word 1  source                                the tenant is 0 where only the flow itself tells it (NAT from outside)
+ *   word 2  destination
+ *   word 3  source port:16 | destination port:16
+ *   word 4  generation:8 | lane:24                action: which policy compiled it (0: none did), and the lane of the
+ *                                                 record that says how it is carried (policy.ts)
+ *   word 5  new address, or who must have sent it
+ *   word 6  new port:16 | state:8 | `Op`:8
+ *   word 7  when it was last seen, seconds
+ *
+ * A key has two buckets of four records to be in; where both are full, one of those that follow the second, where only
+ * the slow path looks. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
+ *
+ *   - A free record is all zero. A writer claims it by compare-and-swap of word 0, fills it, and stores word 0 last.
+ *   - Taken out, it keeps its words, under a word 0 that no key equals and that says when; it is zeroed only when
+ *     nobody can be reading it any more (quiet.ts), word 0 last.
+ *   - So who finds the key finds either this key's action words or, where stores are seen out of order, zeros: every
+ *     action word of a finished record has a bit set, and a zero sends the packet to the slow path.
+ *   - Words 4, 6 and 7 change while it lives, each by one store, and any mix of old and new is right: 4 is checked
+ *     against the policy in hand, 6 changes only its state, 7 is a clock.
+ */
+import type { Quiet } from './quiet.js';
+
+export const F_KEY = 0, F_SRC = 1, F_DST = 2, F_PORTS = 3, F_LANE = 4, F_TO = 5, F_DO = 6, F_SEEN = 7;
+export const FLOW_WORDS = 8;
+const BUCKET_WORDS = 4 * FLOW_WORDS;
+/** Buckets behind the second that are tried when both are full. */
+const SPILL = 32;
+/** How full the table is when it holds all that the limits allow: the fuller, the more records lie in their second bucket or behind. */
+const FILL = 0.85;
+/** The last record's place holds what the table says of itself: buckets that were ever needed behind a second one; plain flows. */
+const T_SPILLED = 0, T_PLAIN = 1;
+
+/** Word 4 without its generation. */
+export const LANE_MASK = 0xffffff;
+
+/** The low byte of word 0. */
+export const Kind = { fromHost: 1, natIn: 2, fromUplink: 3, fromSite: 4, claimed: 0xfe, dead: 0xff } as const;
+const KIND_MASK = 0xff;
+/** What to do with the packet: the low bits of word 6. */
+export const Op = { natOut: 1, natIn: 2, toSubnet: 3, toForward: 4, toSite: 5 } as const;
+export const OP_MASK = 0x7f;
+/** Set in word 6 while the connection's state lets packets pass without a look at it. */
+export const OP_FAST = 0x80;
+
+/** `plain` flows are those without a session. */
+export interface FlowSizes { readonly sessions: number; readonly plain: number }
+
+function flowBuckets({ sessions, plain }: FlowSizes): number {
+  return Math.ceil((2 * sessions + plain) / FILL / 4);
+}
+
+/** Words of memory: two records a session, one a plain flow, and the room between them. */
+export function flowWords(sizes: FlowSizes): number {
+  return (flowBuckets(sizes) + 1 + SPILL) * BUCKET_WORDS + FLOW_WORDS;
+}
+
+/** Word 0 of a key. */
+export function flowKey(tenant: number, protocol: number, kind: number): number {
+  return tenant << 16 | protocol << 8 | kind;
+}
+
+export class FlowTable {
+  /** Signed words: unsigned ones from 2^31 on would be numbers on the heap. */
+  readonly words: Int32Array;
+  /** Word index behind the last record. */
+  readonly end: number;
+  readonly sizes: FlowSizes;
+  readonly #seed: number;
+  readonly #scale: number;
+  readonly #quiet: Quiet;
+  readonly #claim: number;
+
+  /** `owner` is this thread's name, as for locks. */
+  constructor(words: Int32Array, sizes: FlowSizes, seed: number, owner: number, quiet: Quiet) {
+    this.words = words;
+    this.sizes = sizes;
+    this.end = words.length - FLOW_WORDS;
+    this.#seed = seed;
+    this.#scale = flowBuckets(sizes) / 2 ** 31;
+    this.#quiet = quiet;
+    this.#claim = owner << 8 | Kind.claimed;
+  }
+
+  /** Hash of a key, 31 bits; `scope` is tenant << 8 | protocol, without the kind. It is also a flow's entropy outside: source port, FlowID. */
+  hash(scope: number, src: number, dst: number, ports: number): number {
+    let h = this.#seed ^ Math.imul(scope, 0x9e3779b1);
+    h = Math.imul((h << 13 | h >>> 19) ^ src, 0x85ebca6b);
+    h = Math.imul((h << 13 | h >>> 19) ^ dst, 0xc2b2ae35);
+    h = Math.imul((h << 13 | h >>> 19) ^ ports, 0x27d4eb2f);
+    h ^= h >>> 15;
+    h = Math.imul(h, 0x85ebca77);
+    return (h ^ h >>> 13) & 0x7fffffff;
+  }
+
+  /** Word index of the record with this key, or -1. Looks into the two buckets only; `find` looks everywhere. */
+  peek(key: number, src: number, dst: number, ports: number, hash: number): number {
+    const { words } = this;
+    let at = this.#first(hash);
+    for (const end = at + BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+    }
+    at = this.#second(hash);
+    for (const end = at + BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+    }
+    return -1;
+  }
+
+  /** As `peek`, wherever the record is. */
+  find(key: number, src: number, dst: number, ports: number, hash: number): number {
+    const near = this.peek(key, src, dst, ports, hash);
+    if (near >= 0) return near;
+    const { words } = this;
+    let at = this.#second(hash) + BUCKET_WORDS;
+    for (const end = at + Atomics.load(words, this.end + T_SPILLED) * BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+    }
+    return -1;
+  }
+
+  /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
+  claim(hash: number): number {
+    const first = this.#first(hash), second = this.#second(hash);
+    // The first, unless it is much the fuller: who is in the second is looked for in both.
+    const near = this.#free(first) * 2 > this.#free(second) ? first : second;
+    let at = this.#claimIn(near);
+    if (at < 0) at = this.#claimIn(near === first ? second : first);
+    for (let distance = 1; at < 0 && distance <= SPILL; distance++) {
+      at = this.#claimIn(second + distance * BUCKET_WORDS);
+      if (at >= 0) this.#spilled(distance);
+    }
+    return at;
+  }
+
+  /** Fill a claimed record and let it be found. */
+  publish(at: number, key: number, src: number, dst: number, ports: number, lane: number, to: number, op: number, seen: number): void {
+    const { words } = this;
+    words[at + F_SRC] = src;
+    words[at + F_DST] = dst;
+    words[at + F_PORTS] = ports;
+    words[at + F_LANE] = lane;
+    words[at + F_TO] = to;
+    words[at + F_DO] = op;
+    words[at + F_SEEN] = seen;
+    Atomics.store(words, at, key);
+  }
+
+  /** Take a published record out. It is free when nobody can be reading it any more. */
+  remove(at: number): void {
+    if (this.#quiet.isAlone) this.#zero(at);
+    else Atomics.store(this.words, at, this.#quiet.epoch << 8 | Kind.dead);
+  }
+
+  /** Give a claimed record back that was never published. */
+  unclaim(at: number): void {
+    this.#zero(at);
+  }
+
+  /** Make free what was taken out long enough ago; whether `at` is free now. */
+  recycle(at: number): boolean {
+    const word = this.words[at];
+    if (word === 0) return true;
+    if ((word & KIND_MASK) !== Kind.dead || !this.#quiet.isOver(word >>> 8)) return false;
+    this.#zero(at);
+    return true;
+  }
+
+  /** Add a flow without a session; false when there is no room for another. Two threads may add the same, which does no harm. */
+  addPlain(key: number, src: number, dst: number, ports: number, hash: number, lane: number, to: number, op: number, seen: number): boolean {
+    const { words } = this;
+    if (Atomics.add(words, this.end + T_PLAIN, 1) < this.sizes.plain) {
+      const at = this.claim(hash);
+      if (at >= 0) {
+        this.publish(at, key, src, dst, ports, lane, to, op, seen);
+        return true;
+      }
+    }
+    Atomics.sub(words, this.end + T_PLAIN, 1);
+    return false;
+  }
+
+  /** Take a plain flow out, unless another thread is faster. */
+  removePlain(at: number): void {
+    const word = this.words[at];
+    if (Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
+    Atomics.sub(this.words, this.end + T_PLAIN, 1);
+    if (this.#quiet.isAlone) this.#zero(at);
+  }
+
+  get plainCount(): number { return Atomics.load(this.words, this.end + T_PLAIN); }
+  /** After a repair, which has counted. */
+  set plainCount(n: number) { Atomics.store(this.words, this.end + T_PLAIN, n); }
+
+  kind(at: number): number { return this.words[at] & KIND_MASK; }
+  /** Whether `owner` has claimed this record and not published it. */
+  isClaimedBy(at: number, owner: number): boolean { return this.words[at] === (owner << 8 | Kind.claimed); }
+
+  /** Word 0 last: until then nobody claims it. */
+  #zero(at: number): void {
+    this.words.fill(0, at + 1, at + FLOW_WORDS);
+    Atomics.store(this.words, at, 0);
+  }
+
+  #first(hash: number): number {
+    return Math.floor(hash * this.#scale) * BUCKET_WORDS;
+  }
+
+  #second(hash: number): number {
+    return Math.floor((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale) * BUCKET_WORDS;
+  }
+
+  #free(bucket: number): number {
+    const { words } = this;
+    return +(words[bucket] === 0) + +(words[bucket + FLOW_WORDS] === 0) + +(words[bucket + 2 * FLOW_WORDS] === 0) + +(words[bucket + 3 * FLOW_WORDS] === 0);
+  }
+
+  #claimIn(bucket: number): number {
+    const { words } = this;
+    for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) {
+      if (words[at] === 0 && Atomics.compareExchange(words, at, 0, this.#claim) === 0) return at;
+    }
+    return -1;
+  }
+
+  #spilled(distance: number): void {
+    const at = this.end + T_SPILLED;
+    for (let most = Atomics.load(this.words, at); most < distance;) most = Atomics.compareExchange(this.words, at, most, distance);
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * Locks in shared memory, for the slow path. A word names its holder (0: nobody), so that control can tell whose locks
+ * a dead worker left and take them over. Whoever waits sleeps, and is woken by the clock: nobody has to be told.
+ *
+ * A thread holds at most two, an inside one and then an outside one (see nat-state.ts), so there is no circle to wait in.
+ */
+const WORDS_APART = 16; // a cache line each
+const SPINS = 100;
+const NAP_MS = 1;
+
+/** Words of memory for `count` locks. */
+export function lockWords(count: number): number {
+  return count * WORDS_APART;
+}
+
+export class Locks {
+  readonly #words: Int32Array;
+  readonly #holder: number;
+  /** Word indices of what this thread holds, -1 for none. */
+  #first = -1;
+  #second = -1;
+
+  /** `words` is the memory, or a part of it; `holder` is this thread's name, 1 and up. */
+  constructor(words: Int32Array, holder: number) {
+    this.#words = words;
+    this.#holder = holder;
+  }
+
+  /** Wait for lock `i` and hold it. */
+  lock(i: number): void {
+    this.#wait(i * WORDS_APART);
+    this.#note(i * WORDS_APART);
+  }
+
+  /** Hold lock `i` if nobody does. */
+  tryLock(i: number): boolean {
+    const at = i * WORDS_APART;
+    if (Atomics.compareExchange(this.#words, at, 0, this.#holder) !== 0) return false;
+    this.#note(at);
+    return true;
+  }
+
+  /** Let go of the lock taken last. */
+  unlock(): void {
+    const at = this.#second >= 0 ? this.#second : this.#first;
+    if (this.#second >= 0) this.#second = -1;
+    else this.#first = -1;
+    Atomics.store(this.#words, at, 0);
+  }
+
+  /** Let go of everything: after an exception, and harmless otherwise. */
+  unlockAll(): void {
+    while (this.#first >= 0) this.unlock();
+  }
+
+  /** Let go of all that `holder`, who is dead, held; says how many there were. */
+  freeAllOf(holder: number): number {
+    let freed = 0;
+    for (let at = 0; at < this.#words.length; at += WORDS_APART) if (Atomics.compareExchange(this.#words, at, holder, 0) === holder) freed++;
+    return freed;
+  }
+
+  /** Run `work` while holding locks 0 to `count` - 1. For a thread that holds none; not for packets. */
+  withAll(count: number, work: () => void): void {
+    for (let i = 0; i < count; i++) this.#wait(i * WORDS_APART);
+    try {
+      work();
+    } finally {
+      for (let i = 0; i < count; i++) Atomics.store(this.#words, i * WORDS_APART, 0);
+    }
+  }
+
+  #wait(at: number): void {
+    for (let tries = 0; ; tries++) {
+      const holder = Atomics.compareExchange(this.#words, at, 0, this.#holder);
+      if (holder === 0) return;
+      if (tries >= SPINS) Atomics.wait(this.#words, at, holder, NAP_MS);
+    }
+  }
+
+  #note(at: number): void {
+    if (this.#first < 0) this.#first = at;
+    else if (this.#second < 0) this.#second = at;
+    else throw new Error('a thread holds two locks at most');
+  }
+}
