@@ -7,7 +7,7 @@ import { RingReader, ringDepth } from '../../pipeline/ring.js';
 
 /** Datagrams between two turns of the event loop. */
 const BATCH = 64;
-/** Empty turns of the event loop before it sleeps: being woken costs the dispatcher some 10 µs, a turn costs us one. */
+/** Being woken costs the dispatcher some 10 µs, a turn of our loop costs us one. */
 const LINGER_TURNS = 16;
 /** How often it looks whether the kernel is done with slots that it keeps. */
 const KEPT_LOOK_MS = 1;
@@ -23,6 +23,8 @@ export interface IntakeParts {
   lost(mem: Uint8Array, at: number, end: number): void;
   /** Datagrams that the kernel has not taken yet; asked only while it keeps a slot. */
   pending(): number;
+  /** Empty turns of the event loop before it sleeps. */
+  readonly lingerTurns?: number;
 }
 
 export class Intake {
@@ -32,6 +34,7 @@ export class Intake {
   readonly #reader: RingReader;
   readonly #kept: number[] = [];
   readonly #turn = (): void => this.#run();
+  readonly #lingerTurns: number;
   #idleTurns = 0;
   #keptTimer: NodeJS.Timeout | undefined;
   #stopping: (() => void) | undefined;
@@ -41,6 +44,7 @@ export class Intake {
     this.#parts = parts;
     this.#reader = new RingReader(parts.rings, parts.queue);
     this.mem = this.#reader.mem;
+    this.#lingerTurns = parts.lingerTurns ?? LINGER_TURNS;
   }
 
   /** Datagrams that wait in the ring. */
@@ -108,7 +112,7 @@ export class Intake {
     }
     if (taken > 0) this.#idleTurns = 0;
     else if (this.#stopping !== undefined) return this.#finish(this.#stopping);
-    else if (++this.#idleTurns > LINGER_TURNS) {
+    else if (++this.#idleTurns > this.#lingerTurns) {
       const asleep = this.#reader.sleep();
       if (asleep !== undefined) {
         void asleep.then(this.#turn);

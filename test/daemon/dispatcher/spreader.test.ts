@@ -1,0 +1,142 @@
+import t from 'tap';
+import type { RemoteInfo } from 'node:dgram';
+import { Spreader } from '../../../daemon/dispatcher/spreader.js';
+import { HEADROOM } from '../../../pipeline/context.js';
+import { ENTRIES, makeIndirection } from '../../../pipeline/indirection.js';
+import { Ledger, imbalances, ledgerBytes, totals } from '../../../pipeline/ledger.js';
+import { Carrier, Side } from '../../../pipeline/packet.js';
+import { RingReader, makeRing, ringDepth } from '../../../pipeline/ring.js';
+import { MICROSOFT_KEY, RssHash } from '../../../pipeline/rss.js';
+import { ethernet, gre, nvgre, udp } from '../../support/frames.js';
+
+const LISTEN = { side: Side.hosts, carrier: Carrier.gre, family: 4, address: '192.0.2.1', port: 4754 } as const;
+const FROM = { address: '192.0.2.11', family: 'IPv4', port: 50000, size: 0 } as RemoteInfo;
+const hash = new RssHash(MICROSOFT_KEY);
+
+function make(queues: number, slots = 64, rebalance = true) {
+  const rings = Array.from({ length: queues }, () => makeRing(slots, HEADROOM + 512));
+  const ledger = new Ledger(new SharedArrayBuffer(ledgerBytes(1)));
+  const spreader = new Spreader({ rings, indirection: makeIndirection(queues), ledger, key: MICROSOFT_KEY, rebalance });
+  const readers = rings.map((_, queue) => new RingReader(rings, queue));
+  return { spreader, rings, readers, ledger, table: spreader.table };
+}
+
+/** Flow i of a tenant. */
+function flow(i: number, payload: Uint8Array | string = 'x'): Uint8Array {
+  return nvgre(5001, ethernet('02:00:00:00:00:01', '00:15:5d:00:00:05', udp('10.0.0.5', 1024 + i, '198.51.100.7', 53, payload)));
+}
+const entryOf = (datagram: Uint8Array): number => hash.ofDatagram(datagram, 0, datagram.length, Carrier.gre) & (ENTRIES - 1);
+
+/** All that waits in a ring, barriers let pass: their entries, -1 for a barrier. */
+function drain(reader: RingReader): number[] {
+  const found: number[] = [];
+  for (let slot = reader.peek(); slot >= 0; slot = reader.peek()) {
+    reader.take();
+    found.push(reader.isBarrier(slot) ? -1 : reader.bucketOf(slot));
+    reader.finish();
+  }
+  reader.publish();
+  return found;
+}
+
+t.test('a datagram goes to the ring that its entry names, with who sent it and where it came in', async t => {
+  const { spreader, readers, table } = make(3);
+  for (let i = 0; i < 50; i++) {
+    const datagram = flow(i), entry = entryOf(datagram);
+    spreader.receive(datagram, FROM, LISTEN);
+    const reader = readers[entry % 3];
+    const slot = reader.peek();
+    t.same(reader.mem.slice(reader.atOf(slot), reader.endOf(slot)), datagram);
+    t.same([0, 1, 2, 3].map(n => reader.addressOf(slot, n)), [0, 0, 0xffff, 0xc000020b]);
+    t.same([reader.portOf(slot), reader.carrierOf(slot), reader.sideOf(slot), reader.bucketOf(slot)], [50000, Carrier.gre, Side.hosts, entry]);
+    t.same(drain(reader), [entry]);
+  }
+  t.equal([0, 1, 2].reduce((sum, queue) => sum + table.queuePackets(queue), 0), 50);
+});
+
+t.test('ring_full: what finds no slot is dropped at the tail and counted, in the ledger and with its queue', async t => {
+  const { spreader, rings, ledger, table } = make(1, 4);
+  for (let i = 0; i < 6; i++) spreader.receive(flow(i), FROM, LISTEN);
+  t.equal(ringDepth(rings[0]), 4);
+  const { packets, drops } = totals([ledger]);
+  t.same(drops, { ring_full: 2 });
+  t.match(packets, { in: 2, dropped: 2, bytesIn: 2 * flow(0).length });
+  t.same(imbalances({ packets, drops }), []);
+  t.same([table.queuePackets(0), table.queueDrops(0)], [4, 2]);
+});
+
+t.test('datagram_too_long: what no slot holds is dropped and counted, and the longest that fits is not', async t => {
+  const { spreader, rings, ledger } = make(1);
+  const overhead = flow(0, '').length;
+  spreader.receive(flow(0, new Uint8Array(513 - overhead)), FROM, LISTEN);
+  t.equal(ringDepth(rings[0]), 0);
+  spreader.receive(flow(0, new Uint8Array(512 - overhead)), FROM, LISTEN);
+  t.equal(ringDepth(rings[0]), 1);
+  const { packets, drops } = totals([ledger]);
+  t.same(drops, { datagram_too_long: 1 });
+  t.match(packets, { in: 1, bytesIn: 513 });
+});
+
+t.test('a sender whose address nobody can read is passed on as one that no policy knows', async t => {
+  const { spreader, readers } = make(1);
+  spreader.receive(gre(udp('198.51.100.7', 1, '10.0.0.5', 2, 'x'), -1), { ...FROM, address: 'nonsense' }, LISTEN);
+  const slot = readers[0].peek();
+  t.same([0, 1, 2, 3].map(n => readers[0].addressOf(slot, n)), [0, 0, 0, 0]);
+});
+
+t.test('a dead queue has its entries taken from it, without a barrier; it gets some back once it is busy elsewhere', async t => {
+  const { spreader, readers, table } = make(2);
+  const moves = spreader.setQueue(0, false);
+  t.equal(moves.length, 64);
+  t.same(Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry)), new Array(ENTRIES).fill(1));
+  t.equal(table.moves, 64);
+  t.same(drain(readers[1]), []);
+  spreader.setQueue(0, true);
+
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 2000; i++) {
+      spreader.receive(flow(i % 200), FROM, LISTEN);
+      if (i % 50 === 0) drain(readers[1]);
+    }
+    drain(readers[1]);
+    const balanced = spreader.balance();
+    t.equal(balanced.length > 0, second === 2, `second ${second}: ${balanced.length} moves`);
+    if (second === 2) {
+      t.ok(balanced.every(({ from, to }) => from === 1 && to === 0));
+      t.same(drain(readers[0]), [-1], 'one barrier for all of them');
+    }
+  }
+  t.same(spreader.balance(), []);
+});
+
+t.test('when the last queue dies its entries stay, and go as soon as another lives', async t => {
+  const { spreader, table } = make(2);
+  t.equal(spreader.setQueue(0, false).length, 64);
+  t.same(spreader.setQueue(1, false), []);
+  t.same(spreader.balance(), []);
+  t.equal(spreader.setQueue(0, true).length, 128);
+  t.equal(table.queueOf(5), 0);
+});
+
+t.test('an entry does not move while its new ring has no room for the barrier, and rebalancing can be off', async t => {
+  const { spreader, readers, rings, table } = make(2, 4);
+  const busy = Array.from({ length: 400 }, (_, i) => flow(i)).filter(datagram => entryOf(datagram) % 2 === 0);
+  const idle = Array.from({ length: 400 }, (_, i) => flow(i)).filter(datagram => entryOf(datagram) % 2 === 1);
+  const second = (): void => {
+    for (let i = 0; i < 2000; i++) { spreader.receive(busy[i % busy.length], FROM, LISTEN); drain(readers[0]); }
+  };
+  for (let i = 0; i < 4; i++) spreader.receive(idle[0], FROM, LISTEN);
+  t.equal(ringDepth(rings[1]), 4);
+  for (let i = 0; i < 3; i++) { second(); t.same(spreader.balance(), []); }
+  t.equal(table.moves, 0);
+  drain(readers[1]);
+  let moves = 0;
+  for (let i = 0; i < 3; i++) { second(); moves += spreader.balance().length; }
+  t.ok(moves > 0);
+
+  const still = make(2, 4, false);
+  for (let n = 0; n < 5; n++) {
+    for (let i = 0; i < 2000; i++) { still.spreader.receive(busy[i % busy.length], FROM, LISTEN); drain(still.readers[0]); }
+    t.same(still.spreader.balance(), []);
+  }
+});
