@@ -1,6 +1,7 @@
 /** The admin API: what can be asked, and what the answers look like. GET only, JSON, no answer changes anything. */
 import type { Control } from './control.js';
 import { jsonAnswer, type Route } from './http.js';
+import { queuesOf } from './queues.js';
 import type { SessionList } from './sessions.js';
 import { ailmentsOf, dropsOf, sessionsOf, statusOf, tenantsOf, type DropStatus, type TenantStatus } from './status.js';
 
@@ -10,6 +11,7 @@ export type StatusAnswer = ReturnType<typeof statusOf> & {
 };
 export interface TenantsAnswer { readonly tenants: readonly TenantStatus[] }
 export type SessionsAnswer = SessionList;
+export type QueuesAnswer = ReturnType<typeof queuesOf>;
 export interface DropsAnswer { readonly drops: readonly DropStatus[] }
 
 export function adminRoutes(control: Control): Record<string, Route> {
@@ -18,5 +20,6 @@ export function adminRoutes(control: Control): Record<string, Route> {
     '/v1/tenants': query => jsonAnswer({ tenants: tenantsOf(control, query) } satisfies TenantsAnswer),
     '/v1/sessions': query => jsonAnswer(sessionsOf(control, query) satisfies SessionsAnswer),
     '/v1/drops': query => jsonAnswer({ drops: dropsOf(control, query) } satisfies DropsAnswer),
+    '/v1/queues': () => jsonAnswer(queuesOf(control) satisfies QueuesAnswer),
   };
 }

@@ -1,6 +1,7 @@
 /**
  * Does the ledger balance? Asked from outside while workers count. A row read in the middle of a packet is off by that
- * packet for a moment; one that is truly off stays so. So a row is read again until it balances, for a while.
+ * packet for a moment; one that is truly off stays so. So a row is read again until it balances, for a while. What waits
+ * in rings is in no ledger yet, on neither side of the equations, so it does not matter here.
  */
 import { imbalances, totals, type Ledger } from '../../pipeline/ledger.js';
 

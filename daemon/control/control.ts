@@ -4,27 +4,30 @@
  */
 import { randomBytes } from 'node:crypto';
 import { renderProblem, type Config } from '../../config/index.js';
-import { makeSharedState, type SharedState } from '../../pipeline/gateway.js';
+import { Overseer, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
 import { Ledger } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import type { PolicyData } from '../../pipeline/policy.js';
-import { NatState } from '../../pipeline/tables/nat-state.js';
+import type { NatState } from '../../pipeline/tables/nat-state.js';
 import { startClock } from '../worker/clock.js';
 import { readConfigFile, UnreadableFile } from '../cli/config-file.js';
 import { makeCounters } from '../worker/counters.js';
+import type { DispatcherStart } from '../dispatcher/messages.js';
 import { Crew } from './crew.js';
 import type { Logger } from './log.js';
-import type { Listen } from '../worker/messages.js';
+import { mendLedger } from './mend-ledger.js';
+import { dropLeft, keyBytes, makeQueues, waitingIn, type Queues } from './queues.js';
+import type { ReceiveMode } from './receive-mode.js';
+import type { Listen, WorkerStart } from '../worker/messages.js';
 import { needRestart } from './reload.js';
+import { ledgerRows } from './status.js';
 import { compileConfig, stateSizes, TenantIds } from '../tables.js';
-
-/** One for now; the state is shared, so more are a matter of spreading packets. */
-const WORKERS = 1;
 
 export interface ControlParts {
   readonly config: Config;
-  /** The compiled worker.ts. */
-  readonly script: URL;
+  readonly mode: ReceiveMode;
+  /** The compiled worker.ts and dispatcher.ts. */
+  readonly scripts: { readonly worker: URL; readonly dispatcher: URL };
   readonly execArgv: readonly string[];
   readonly log: Logger;
   /** Workers keep dying: there is no going on. */
@@ -38,7 +41,14 @@ export class Control {
   /** Views of it, to read only. */
   readonly ledgers: readonly Ledger[];
   readonly nat: NatState;
+  readonly overseer: Overseer;
+  /** One a worker; in dispatcher mode the dispatcher's behind them. The same for ledgers. */
   readonly counters: readonly SharedArrayBuffer[];
+  readonly receiveMode: ReceiveMode;
+  /** Null where workers receive by themselves. */
+  readonly queues: Queues | null;
+  /** Workers that had a packet in hand when they died, and it has been counted. */
+  readonly #counted = new Set<number>();
   /** Where the daemon can be asked, once that is known. */
   readonly endpoints: { admin: { socket: string } | null; metrics: { address: string; port: number } | null } = { admin: null, metrics: null };
   readonly clock = startClock();
@@ -55,30 +65,38 @@ export class Control {
   readonly #seed = seed();
 
   constructor(parts: ControlParts) {
-    const { config, log } = parts;
+    const { config, log, mode } = parts;
+    const { workers } = mode;
+    // The dispatcher counts what ends with it, so it has a ledger too.
+    const threads = workers + (mode.mode === 'dispatcher' ? 1 : 0);
     this.config = config;
     this.log = log;
+    this.receiveMode = mode;
+    const queues = mode.mode === 'dispatcher' ? makeQueues(config, workers) : null;
+    this.queues = queues;
     this.ids = new TenantIds(config.gateway.limits.tenants);
-    this.state = makeSharedState(stateSizes(config), WORKERS, this.#seed);
+    this.state = makeSharedState(stateSizes(config), threads, this.#seed);
     this.ledgers = this.state.ledgers.map(memory => new Ledger(memory));
-    this.nat = new NatState(this.state.nat, this.state.sizes.nat);
-    this.counters = Array.from({ length: WORKERS }, makeCounters);
+    this.overseer = new Overseer(this.state);
+    this.nat = this.overseer.nat;
+    this.counters = Array.from({ length: threads }, makeCounters);
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
     this.crew = new Crew({
-      script: parts.script, execArgv: parts.execArgv, size: WORKERS, log, lost: parts.lost, listen: listens(config), policy: () => this.#policy,
-      startOf: (index, listen) => ({
-        index, listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
-        receiveBuffer: config.gateway.receiveBuffer, sendBuffer: config.gateway.sendBuffer,
-      }),
+      script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config), policy: () => this.#policy,
+      startOf: (index, listen) => this.#workerStart(index, listen),
+      repair: index => this.#repair(index),
+      dispatcher: queues && { script: parts.scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
     });
   }
 
+  /** Datagrams in rings: taken in, and without a fate yet. */
+  get waiting(): number { return this.queues === null ? 0 : waitingIn(this.queues.rings); }
   get generation(): number { return this.#policy.generation; }
 
   /** Start the workers; rejects with a sentence when sockets are not to be had. */
   async start(): Promise<void> {
-    const { workers } = this.config.gateway;
-    if (workers !== 'auto' && workers !== WORKERS) this.log.warn({ asked: workers, run: WORKERS }, 'more than one worker is not there yet');
+    const { mode, workers, reason } = this.receiveMode;
+    this.log.info({ mode, workers, reason }, 'receive mode');
     await this.crew.start();
   }
 
@@ -92,6 +110,32 @@ export class Control {
   async drain(withinMs: number): Promise<void> {
     this.draining = true;
     await this.crew.drain(withinMs);
+    // All threads have ended: what a worker that died, or ran out of time, has left behind is nobody else's to count.
+    this.queues?.rings.forEach((_, index) => dropLeft(this.queues?.rings ?? [], index, this.ledgers[index], this.#counted.has(index)));
+  }
+
+  #workerStart(index: number, listen: readonly Listen[]): WorkerStart {
+    const { receiveBuffer, sendBuffer } = this.config.gateway;
+    return {
+      index, listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
+      shared: this.receiveMode.shared, rings: this.queues?.rings ?? null, isLostCounted: this.#counted.has(index), receiveBuffer, sendBuffer,
+    };
+  }
+
+  #dispatcherStart(listen: readonly Listen[], { rings, indirection }: Queues): DispatcherStart {
+    const { receiveBuffer, rss } = this.config.gateway;
+    const last = this.receiveMode.workers;
+    return {
+      listen, rings, indirection, ledger: this.state.ledgers[last], counters: this.counters[last], clock: this.clock,
+      key: keyBytes(rss.key), rebalance: rss.rebalance, receiveBuffer,
+    };
+  }
+
+  /** Thread `index` has ended and left in shared memory what it left. */
+  #repair(index: number): void {
+    // repairAfter(this.state, index) belongs here, for a worker's: locks that it held, and what they guard.
+    if (mendLedger(this.ledgers[index], ledgerRows(this).map(([row]) => row))) this.#counted.add(index);
+    else this.#counted.delete(index);
   }
 
   async #reload(): Promise<void> {

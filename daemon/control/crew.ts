@@ -1,22 +1,25 @@
-/** The worker threads: started, told of policies, replaced when they die, drained. State is shared and outlives them. */
-import { Worker } from 'node:worker_threads';
+/**
+ * The threads that carry packets: workers, and in dispatcher mode the dispatcher. Started, told of policies, replaced
+ * when they die, drained. What they know of flows lies in memory that they share and that outlives them.
+ */
+import type { Worker } from 'node:worker_threads';
 import type { PolicyData } from '../../pipeline/policy.js';
+import type { DispatcherStart, FromDispatcher, ToDispatcher } from '../dispatcher/messages.js';
+import type { Bound, FromThread, FromWorker, Listen, ToWorker, WorkerStart } from '../worker/messages.js';
 import type { Logger } from './log.js';
-import type { Bound, FromWorker, Listen, ToWorker, WorkerStart } from '../worker/messages.js';
+import { Thread } from './thread.js';
 
-/** So many deaths within a minute, and the fault is not one that a new worker mends. */
+/** So many deaths within a minute, and the fault is not one that a new thread mends. */
 const MOST_DEATHS = 5;
 const DEATHS_WITHIN_MS = 60_000;
 const RESPAWN_STEP_MS = 100;
-/** Beyond the time a draining worker was given, before it is ended. */
+/** Beyond the time a draining thread was given, before it is ended. */
 const DRAIN_GRACE_MS = 1000;
 
+type OwnWords<From> = Exclude<From, FromThread>;
+
 interface Hand {
-  readonly index: number;
-  readonly thread: Worker;
-  bound: readonly Bound[];
-  up: boolean;
-  gone: boolean;
+  readonly thread: Thread<ToWorker, OwnWords<FromWorker>>;
   /** Who waits for its word on a policy, in the order of asking. */
   readonly asked: ((revoked: number) => void)[];
 }
@@ -25,22 +28,28 @@ export interface CrewParts {
   readonly script: URL;
   /** Node's own flags for the threads. */
   readonly execArgv: readonly string[];
+  /** Workers. */
   readonly size: number;
   readonly log: Logger;
-  /** What a worker is started with; `listen` holds the ports that an earlier one got. */
-  startOf(index: number, listen: readonly Listen[]): WorkerStart;
   readonly listen: readonly Listen[];
+  /** What a worker is started with; `listen` holds the ports that an earlier thread got. */
+  startOf(index: number, listen: readonly Listen[]): WorkerStart;
+  /** Null where workers receive by themselves. */
+  readonly dispatcher: { readonly script: URL; startOf(listen: readonly Listen[]): DispatcherStart } | null;
   /** The policy in force. */
   policy(): PolicyData;
+  /** A worker has ended, or as number `size` the dispatcher, whatever it was doing: mend what it left half done in shared memory, before anything else. */
+  repair(index: number): void;
   /** They keep dying: the daemon cannot go on. */
   lost(): void;
 }
 
 export class Crew {
-  /** Workers replaced since the start. */
+  /** Threads replaced since the start. */
   restarts = 0;
   readonly #parts: CrewParts;
   readonly #hands: Hand[] = [];
+  #dispatcher: Thread<ToDispatcher, OwnWords<FromDispatcher>> | null = null;
   #listen: readonly Listen[];
   #deaths: number[] = [];
   #draining = false;
@@ -52,86 +61,110 @@ export class Crew {
 
   /** Start all; rejects when one cannot, for what it says. */
   async start(): Promise<void> {
-    for (let index = 0; index < this.#parts.size; index++) await this.#spawn(index);
+    const rest = Array.from({ length: this.size }, (_, index) => index);
+    // The first to receive takes free ports where the config leaves them open; the others are told which.
+    if (this.#parts.dispatcher === null) await this.#spawn(rest.shift() ?? 0);
+    await Promise.all(rest.map(index => this.#spawn(index)));
+    if (this.#parts.dispatcher !== null) await this.#spawnDispatcher();
   }
 
-  get up(): number { return this.#hands.filter(hand => hand.up).length; }
   get size(): number { return this.#parts.size; }
-  /** What is listened on, with the ports as they came out. */
-  get bound(): readonly Bound[] { return this.#hands[0]?.bound ?? []; }
-  /** The threads themselves, for whoever must end one. */
-  get threads(): readonly Worker[] { return this.#hands.map(hand => hand.thread); }
+  /** Workers that carry packets. */
+  get up(): number { return this.#hands.filter(({ thread }) => thread.up).length; }
+  get isDispatcherDown(): boolean { return this.#parts.dispatcher !== null && this.#dispatcher?.up !== true; }
+  /** What is listened on, with the ports as they came out. Workers that share addresses have the same ones. */
+  get bound(): readonly Bound[] { return (this.#parts.dispatcher === null ? this.#hands[0]?.thread.bound : this.#dispatcher?.bound) ?? []; }
+  /** What worker `index` itself receives on: the same addresses and ports, but sockets of its own. */
+  boundBy(index: number): readonly Bound[] { return this.#hands[index]?.thread.bound ?? []; }
+  isUp(index: number): boolean { return this.#hands[index]?.thread.up ?? false; }
+  /** The threads of workers themselves, for whoever must end one. */
+  get threads(): readonly Worker[] { return this.#hands.map(({ thread }) => thread.worker); }
+  get dispatcherThread(): Worker | null { return this.#dispatcher?.worker ?? null; }
 
-  /** Hand a policy to every worker; says how many sessions it cost. A worker being replaced gets it once it is there. */
+  /** Hand a policy to every worker, also to those that are only starting; when all have taken it over, says how many sessions it cost. */
   async adopt(policy: PolicyData): Promise<number> {
-    const answers = this.#hands.filter(hand => hand.up).map(hand => tell(hand, policy));
+    const answers = this.#hands.filter(({ thread }) => !thread.gone).map(hand => tell(hand, policy));
     return (await Promise.all(answers)).reduce((sum, n) => sum + n, 0);
   }
 
-  /** Let every worker finish and end; those that do not in time are ended. */
+  /**
+   * Let every thread finish and end; those that do not in time are ended. The dispatcher goes first, so that nothing
+   * comes in behind what the workers find in their rings.
+   */
   async drain(withinMs: number): Promise<void> {
     this.#draining = true;
-    await Promise.all(this.#hands.map(async hand => {
-      if (hand.gone) return;
-      const ended = new Promise<void>(resolve => hand.thread.once('exit', () => resolve()));
-      send(hand, { type: 'drain', withinMs });
-      const late = setTimeout(() => void hand.thread.terminate(), withinMs + DRAIN_GRACE_MS);
-      await ended;
-      clearTimeout(late);
-    }));
+    const deadline = performance.now() + withinMs;
+    await this.#dispatcher?.end({ type: 'drain' }, withinMs + DRAIN_GRACE_MS);
+    const left = Math.max(0, Math.round(deadline - performance.now()));
+    await Promise.all(this.#hands.map(({ thread }) => thread.end({ type: 'drain', withinMs: left }, left + DRAIN_GRACE_MS)));
   }
 
-  /** End every worker now. */
+  /** End every thread now. */
   async end(): Promise<void> {
     this.#draining = true;
-    await Promise.all(this.#hands.map(hand => hand.thread.terminate()));
+    await Promise.all([...this.threads, this.dispatcherThread].map(worker => worker?.terminate()));
   }
 
   async #spawn(index: number): Promise<void> {
-    const { script, log, startOf } = this.#parts;
-    const thread = new Worker(script, { workerData: startOf(index, this.#listen), name: `worker ${index}`, execArgv: [...this.#parts.execArgv] });
-    const hand: Hand = { index, thread, bound: [], up: false, gone: false, asked: [] };
-    this.#hands[index] = hand;
-    await new Promise<void>((resolve, reject) => {
-      let refusal: string | undefined;
-      thread.on('message', (message: FromWorker) => {
-        if (message.type === 'ready') {
-          hand.bound = message.bound;
-          hand.up = true;
-          this.#listen = message.bound;
-          resolve();
-        } else if (message.type === 'failed') {
-          refusal = message.message;
-          void thread.terminate();
-        } else if (message.type === 'adopted') {
-          hand.asked.shift()?.(message.revoked);
-        } else if (message.type === 'log') {
-          log[message.level]({ worker: index, ...message.fields }, message.message);
-        } else if (message.unsent > 0) {
-          log.warn({ worker: index, unsent: message.unsent }, 'time is up with datagrams unsent');
-        }
-      });
-      thread.on('error', error => {
-        refusal = error.message;
-        log.error({ worker: index, error: error.stack }, 'worker failed');
-      });
-      thread.on('exit', code => {
-        hand.gone = true;
-        for (const answer of hand.asked.splice(0)) answer(0);
-        if (hand.up) this.#replace(hand, code);
-        else reject(new Error(refusal ?? `worker ended with code ${code} before it was ready`));
-        hand.up = false;
-      });
+    const { script, execArgv, log, startOf, repair } = this.#parts;
+    const who = { worker: index };
+    const asked: Hand['asked'] = [];
+    const thread: Hand['thread'] = new Thread({
+      script, execArgv, log, who, name: `worker ${index}`, data: startOf(index, this.#listen),
+      heard: message => {
+        if (message.type === 'adopted') asked.shift()?.(message.revoked);
+        else if (message.unsent > 0) log.warn({ ...who, unsent: message.unsent }, 'time is up with datagrams unsent');
+      },
+      ended: (code, wasUp) => {
+        repair(index);
+        for (const answer of asked.splice(0)) answer(0);
+        this.#dispatcher?.post({ type: 'queue', index, up: false });
+        if (!wasUp || this.#draining) return;
+        log.error({ ...who, code }, 'worker died, its state is kept');
+        this.#again(who, () => this.#replace(index));
+      },
     });
+    this.#hands[index] = { thread, asked };
+    await thread.ready;
+    if (this.#parts.dispatcher === null) this.#listen = thread.bound;
   }
 
-  #replace(hand: Hand, code: number): void {
-    if (this.#draining) return;
-    this.#parts.log.error({ worker: hand.index, code }, 'worker died, its state is kept');
-    this.#again(hand.index);
+  async #replace(index: number): Promise<void> {
+    await this.#spawn(index);
+    // While there was nobody, the policy may have changed: peers are numbered anew by it, also those of fragments on hold.
+    const revokedSessions = await tell(this.#hands[index], this.#parts.policy());
+    this.#dispatcher?.post({ type: 'queue', index, up: true });
+    this.restarts++;
+    this.#parts.log.warn({ worker: index, restarts: this.restarts, revokedSessions }, 'worker replaced');
   }
 
-  #again(index: number): void {
+  async #spawnDispatcher(): Promise<void> {
+    const { dispatcher, execArgv, log, repair } = this.#parts;
+    if (dispatcher === null) return;
+    const who = { thread: 'dispatcher' };
+    const thread: Thread<ToDispatcher, OwnWords<FromDispatcher>> = new Thread({
+      script: dispatcher.script, execArgv, log, who, name: 'dispatcher', data: dispatcher.startOf(this.#listen),
+      heard: () => {}, // that it has drained; its end says so too
+      ended: (code, wasUp) => {
+        repair(this.size);
+        if (!wasUp || this.#draining) return;
+        log.error({ ...who, code }, 'dispatcher died, what waits in rings is kept');
+        this.#again(who, async () => {
+          await this.#spawnDispatcher();
+          this.restarts++;
+          log.warn({ ...who, restarts: this.restarts }, 'dispatcher replaced');
+        });
+      },
+    });
+    this.#dispatcher = thread;
+    // Told before it is ready, so that its first datagram knows.
+    this.#hands.forEach((hand, index) => { if (!hand.thread.up) thread.post({ type: 'queue', index, up: false }); });
+    await thread.ready;
+    this.#listen = thread.bound;
+  }
+
+  /** Replace a thread that died: at once, then with growing pauses, and after so many deaths no more. */
+  #again(who: Readonly<Record<string, unknown>>, replace: () => Promise<void>): void {
     const now = performance.now();
     this.#deaths = [...this.#deaths.filter(at => now - at < DEATHS_WITHIN_MS), now];
     if (this.#deaths.length >= MOST_DEATHS) {
@@ -141,27 +174,19 @@ export class Crew {
     }
     setTimeout(() => {
       if (this.#draining) return;
-      this.#spawn(index).then(async () => {
-        this.restarts++;
-        // The policy may have changed while there was nobody to close the sessions that it forbids.
-        const revoked = await tell(this.#hands[index], this.#parts.policy());
-        this.#parts.log.warn({ worker: index, restarts: this.restarts, revokedSessions: revoked }, 'worker replaced');
-      }).catch((error: Error) => {
-        this.#parts.log.error({ worker: index, error: error.message }, 'worker cannot be replaced, trying again');
-        if (!this.#draining) this.#again(index);
+      replace().catch((error: Error) => {
+        if (this.#draining) return;
+        this.#parts.log.error({ ...who, error: error.message }, 'thread cannot be replaced, trying again');
+        this.#again(who, replace);
       });
     }, (this.#deaths.length - 1) * RESPAWN_STEP_MS);
   }
 }
 
 /** Hand over a policy; resolves to the sessions it cost, 0 when the worker dies over it. */
-function tell(hand: Hand, policy: PolicyData): Promise<number> {
+function tell({ thread, asked }: Hand, policy: PolicyData): Promise<number> {
   return new Promise(resolve => {
-    hand.asked.push(resolve);
-    send(hand, { type: 'adopt', policy });
+    asked.push(resolve);
+    thread.post({ type: 'adopt', policy });
   });
-}
-
-function send(hand: Hand, message: ToWorker): void {
-  hand.thread.postMessage(message);
 }

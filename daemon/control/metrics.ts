@@ -7,6 +7,8 @@ import { totals, type LedgerTotals } from '../../pipeline/ledger.js';
 import type { Control } from './control.js';
 import { SEND_ERRORS, sumCounters, type SocketCounts } from '../worker/counters.js';
 import { kernelDrops } from './kernel-drops.js';
+import { queuesOf } from './queues.js';
+import { RECEIVE_MODES } from './receive-mode.js';
 import { ailmentsOf, ledgerRows, socketWords } from './status.js';
 import { VERSION } from '../version.js';
 
@@ -17,6 +19,7 @@ interface Scene {
   readonly sends: SocketCounts;
   readonly lost: readonly (number | undefined)[];
   readonly imbalanced: boolean;
+  readonly queues: ReturnType<typeof queuesOf>;
 }
 type Put = (value: number, labels?: Record<string, string>) => void;
 interface Metric {
@@ -42,7 +45,7 @@ export const METRICS = {
     read: ({ tenants }, put) => tenants.forEach(({ tenant, totals: { packets } }) => FATES.forEach(fate => put(packets[fate], { tenant, fate }))),
   },
   causeway_held_packets: {
-    type: 'gauge', labels: ['tenant'], help: 'Packets waiting now: fragments that came before their first one',
+    type: 'gauge', labels: ['tenant'], help: 'Packets waiting now: fragments that came before their first one. Rings count apart, causeway_ring_depth',
     read: ({ tenants }, put) => tenants.forEach(({ tenant, totals: { packets } }) => put(packets.held, { tenant })),
   },
   causeway_copies_total: {
@@ -68,6 +71,20 @@ export const METRICS = {
   causeway_nat_sessions_limit: { type: 'gauge', labels: [], help: 'Sessions that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.sessions) },
   causeway_nat_bindings: { type: 'gauge', labels: [], help: 'NAT bindings in use now', read: ({ control }, put) => put(control.nat.bindingCount) },
   causeway_nat_bindings_limit: { type: 'gauge', labels: [], help: 'Bindings that fit', read: ({ control }, put) => put(control.nat.sizes.bindings) },
+  causeway_receive_mode: { type: 'gauge', labels: ['mode'], help: '1 for the mode in use: kernel or dispatcher', read: ({ queues }, put) => RECEIVE_MODES.forEach(mode => put(mode === queues.mode ? 1 : 0, { mode })) },
+  causeway_queue_packets_total: {
+    type: 'counter', labels: ['queue'], help: 'Datagrams for each worker: put into its ring, or in kernel mode come to its sockets',
+    read: ({ queues }, put) => queues.queues.forEach(({ queue, packets }) => put(packets, { queue: String(queue) })),
+  },
+  causeway_queue_moves_total: { type: 'counter', labels: [], help: 'Entries of the indirection table that were given another queue; dispatcher mode', read: ({ queues }, put) => { if (queues.moves !== null) put(queues.moves); } },
+  causeway_ring_depth: {
+    type: 'gauge', labels: ['queue'], help: 'Datagrams that wait in a worker\'s ring now, and are not in causeway_packets_total yet; dispatcher mode',
+    read: ({ queues }, put) => queues.queues.forEach(({ queue, waiting }) => { if (waiting !== null) put(waiting, { queue: String(queue) }); }),
+  },
+  causeway_ring_drops_total: {
+    type: 'counter', labels: ['queue'], help: 'Datagrams that found a worker\'s ring full, drops of reason ring_full; dispatcher mode',
+    read: ({ queues }, put) => queues.queues.forEach(({ queue, ringFull }) => { if (ringFull !== null) put(ringFull, { queue: String(queue) }); }),
+  },
   causeway_socket_receive_drops_total: {
     type: 'counter', labels: ['carrier', 'address'], help: 'Datagrams the kernel dropped because the receive buffer was full; absent where the system does not say',
     read: ({ control, lost }, put) => control.crew.bound.forEach((bound, i) => {
@@ -86,7 +103,7 @@ export const METRICS = {
   causeway_send_unreachable_total: { type: 'counter', labels: [], help: 'Datagrams to a peer of an address family that the gateway does not listen on', read: ({ sends }, put) => put(sends.noSocket) },
   causeway_faults_total: { type: 'counter', labels: [], help: 'Exceptions in the pipeline, each of which cost one packet; the log has them', read: ({ sends }, put) => put(sends.faults) },
   causeway_workers: { type: 'gauge', labels: [], help: 'Workers that carry packets now', read: ({ control }, put) => put(control.crew.up) },
-  causeway_worker_restarts_total: { type: 'counter', labels: [], help: 'Workers that died and were replaced', read: ({ control }, put) => put(control.crew.restarts) },
+  causeway_worker_restarts_total: { type: 'counter', labels: [], help: 'Workers, and dispatchers, that died and were replaced', read: ({ control }, put) => put(control.crew.restarts) },
   causeway_config_generation: { type: 'gauge', labels: [], help: 'Config in force: 1 at start, one more with each reload', read: ({ control }, put) => put(control.generation) },
   causeway_config_loaded_timestamp_seconds: { type: 'gauge', labels: [], help: 'When it was taken over', read: ({ control }, put) => put(control.loadedAt / 1000) },
   causeway_config_reload_failures_total: { type: 'counter', labels: [], help: 'Configs refused', read: ({ control }, put) => put(control.reloadFailures) },
@@ -111,7 +128,7 @@ export function makeMetrics(control: Control): { readonly contentType: string; s
     async scrape() {
       const [lost, ailments] = await Promise.all([kernelDrops(control.crew.bound), ailmentsOf(control)]);
       const scene: Scene = {
-        control, lost, sends: sumCounters(control.counters), imbalanced: ailments.some(what => what.startsWith('ledger')),
+        control, lost, queues: queuesOf(control), sends: sumCounters(control.counters), imbalanced: ailments.some(what => what.startsWith('ledger')),
         tenants: ledgerRows(control).map(([row, tenant]) => ({ row, tenant, totals: totals(control.ledgers, [row]) })),
       };
       for (const { read, series } of metrics) {

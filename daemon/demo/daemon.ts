@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { getJson } from '../cli/admin-client.js';
-import type { DropsAnswer, StatusAnswer, TenantsAnswer } from '../control/admin.js';
+import type { DropsAnswer, QueuesAnswer, StatusAnswer, TenantsAnswer } from '../control/admin.js';
 
 /** How long it may take to come up, to count what it was sent, and to end. */
 const PATIENCE_MS = 5000;
@@ -58,6 +58,10 @@ export class RunningDaemon {
     return getJson(this.#socket, '/v1/status');
   }
 
+  queues(): Promise<QueuesAnswer> {
+    return getJson(this.#socket, '/v1/queues');
+  }
+
   tenants(): Promise<TenantsAnswer> {
     return getJson(this.#socket, '/v1/tenants');
   }
@@ -68,12 +72,12 @@ export class RunningDaemon {
     return Object.fromEntries(drops.map(({ reason, count }) => [reason, count]));
   }
 
-  /** Resolves when it has counted as many datagrams as `sent` says by then. */
+  /** Resolves when as many datagrams as `sent` says by then have met their fate. */
   async received(sent: () => number): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
-      const { packets } = await this.status();
-      if (packets.in >= sent()) return;
+      const { packets, receive } = await this.status();
+      if (packets.in - receive.waiting >= sent()) return;
       if (Date.now() > deadline) throw new Error(`the daemon has counted ${packets.in} datagrams of ${sent()}`);
       await new Promise(resolve => setTimeout(resolve, LOOK_MS));
     }

@@ -1,4 +1,5 @@
 /** `causeway run`: the daemon, from its config to its exit code. */
+import { availableParallelism } from 'node:os';
 import type { Config } from '../../config/index.js';
 import { readArgs } from '../cli/args.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
@@ -6,6 +7,7 @@ import { readConfigFile, renderProblems } from '../cli/config-file.js';
 import { Control } from '../control/control.js';
 import { openEndpoints } from '../control/endpoints.js';
 import { makeLog, type Logger } from '../control/log.js';
+import { chooseMode, thisMachine } from '../control/receive-mode.js';
 import { ledgerTotals, socketWords } from '../control/status.js';
 
 const FLAGS = { config: { type: 'string', short: 'c' } } as const;
@@ -15,7 +17,7 @@ export const verb: Verb = {
   summary: 'the daemon; HUP reloads, TERM drains',
   help: `Usage: causeway run -c CONFIG
 
-Runs the gateway in the foreground: sockets for GRE in UDP (4754) and VXLAN (4789), one worker thread, /metrics and
+Runs the gateway in the foreground: sockets for GRE in UDP (4754) and VXLAN (4789), worker threads, /metrics and
 /healthz over TCP, an admin socket for causeway show. Logs are JSON, a line each, on standard output; the line "ready"
 says that all sockets are bound, and where.
 
@@ -23,7 +25,7 @@ says that all sockets are bound, and where.
 
 Signals:
   HUP         read the config again. One with problems is refused, and so is one that changes what only a restart
-              can (listen addresses, ports, limits, buffers, admin, metrics); the log says why, the old one stays.
+              can (listen addresses, ports, workers, rss, limits, buffers, admin, metrics); the log says why, the old one stays.
   TERM, INT   take nothing in any more, send what waits (5 s at most), log the totals, exit 0. A second one ends at once.
 
 Exit codes: 0 drained, 1 failed (a socket not to be had, workers that keep dying), 2 usage, 3 config invalid.
@@ -59,8 +61,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     process.on('uncaughtException', broken);
     process.on('unhandledRejection', broken);
 
-    const control = new Control({ config, log, script: new URL('./worker.js', import.meta.url), execArgv: process.execArgv, lost: () => give(Exit.failure) });
-    const started = start(control);
+    const started = start(config, log, () => give(Exit.failure));
     let ending = false;
     const end = (signal: string): void => {
       if (ending) {
@@ -70,7 +71,7 @@ function serve(config: Config, log: Logger): Promise<number> {
       }
       ending = true;
       log.info({ signal }, 'draining');
-      started.then(async endpoints => {
+      started.then(async ({ control, endpoints }) => {
         await control.drain(DRAIN_MS);
         await endpoints.close();
         const { packets, drops } = ledgerTotals(control);
@@ -80,13 +81,13 @@ function serve(config: Config, log: Logger): Promise<number> {
     };
     process.on('SIGTERM', () => end('SIGTERM'));
     process.on('SIGINT', () => end('SIGINT'));
-    process.on('SIGHUP', () => void started.then(() => control.reload(), () => {}));
+    process.on('SIGHUP', () => void started.then(({ control }) => control.reload(), () => {}));
 
-    started.then(() => {
+    started.then(({ control }) => {
       sayBuffers(control);
       log.info({
         gateway: config.gateway.name, file: config.file, generation: control.generation, tenants: config.tenants.length,
-        workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
+        mode: control.receiveMode.mode, workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
       }, 'ready');
     }, (error: Error) => {
       log.fatal({ error: error.message }, 'cannot start');
@@ -95,7 +96,12 @@ function serve(config: Config, log: Logger): Promise<number> {
   });
 }
 
-async function start(control: Control): Promise<{ close(): Promise<void> }> {
+interface Running { readonly control: Control; readonly endpoints: { close(): Promise<void> } }
+
+async function start(config: Config, log: Logger, lost: () => void): Promise<Running> {
+  const mode = await chooseMode(config.gateway, thisMachine(config.gateway, availableParallelism()));
+  const scripts = { worker: new URL('./worker.js', import.meta.url), dispatcher: new URL('./dispatcher.js', import.meta.url) };
+  const control = new Control({ config, mode, log, lost, scripts, execArgv: process.execArgv });
   const endpoints = await openEndpoints(control);
   try {
     await control.start();
@@ -103,7 +109,7 @@ async function start(control: Control): Promise<{ close(): Promise<void> }> {
     await endpoints.close();
     throw error;
   }
-  return endpoints;
+  return { control, endpoints };
 }
 
 /** Linux grants no more than net.core.rmem_max without a word; then bursts are lost in the kernel. */

@@ -1,20 +1,19 @@
 /**
- * A worker thread: its sockets, one pipeline between them, a timer. It tells control what it decided and is told
- * policies; packets and counters never travel as messages.
+ * A worker thread: a source of datagrams, one pipeline, its send sockets, a timer. It tells control what it decided and
+ * is told policies; packets and counters never travel as messages.
  */
-import type { RemoteInfo } from 'node:dgram';
 import { parentPort, workerData } from 'node:worker_threads';
 import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
+import { Reason } from '../../pipeline/reasons.js';
 import { readClock, TICK_MS } from './clock.js';
 import { Count } from './counters.js';
-import type { FromWorker, Listen, LogWord, ToWorker, WorkerStart } from './messages.js';
+import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
 import { SocketOutlet } from './outlet.js';
-import { Receiver } from './receiver.js';
 import { Repeats } from './repeats.js';
-import { makeAddressReader } from './senders.js';
 import { makeSocket } from './sockets.js';
+import { makeSource } from './source.js';
 
 /** How often a draining worker looks whether the kernel has taken what was queued. */
 const DRAIN_LOOK_MS = 10;
@@ -37,27 +36,34 @@ const outlet = new SocketOutlet({
   listen: start.listen, bufferBytes: start.sendBuffer, counters, random, makeSocket,
   failed: (what, code) => warnings.note(OUTLET_WORDS[what], code, clock(), { code }),
 });
-const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet });
+const gateway = new Gateway({
+  state: start.state, worker: start.index, policy: start.policy, random,
+  outlet: {
+    send(mem, at, end, peer, flowHash) {
+      const keeps = outlet.send(mem, at, end, peer, flowHash);
+      if (keeps) source.keep(mem);
+      return keeps;
+    },
+  },
+});
 gateway.onFault = error => {
   counters[Count.faults]++;
   faults.note('fault in the pipeline, one packet lost', '', clock(), { error: error instanceof Error ? error.stack : String(error) });
 };
 
-const wordsOf = makeAddressReader();
-const receivers = start.listen.map(listen => new Receiver({
-  listen, bufferBytes: start.receiveBuffer, makeSocket, deliver,
+const source = makeSource({
+  start,
+  // Peers are numbered by the policy in force, so they are looked up here and not where the datagram was received.
+  deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
+    gateway.receive(mem, first, at, end, gateway.context.policy.findSender(a, b, c, d, port), carrier, side, clock());
+  },
+  lost: (mem, at, end) => gateway.refuse(mem, at, end, Reason.worker_died, clock()),
   failed: (code, { address, carrier }) => {
     counters[Count.receiveErrors]++;
     warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
   },
-}));
-
-function deliver(datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void {
-  const words = wordsOf(from.address);
-  const peer = words === undefined ? -1 : gateway.context.policy.findSender(words[0], words[1], words[2], words[3], from.port);
-  // Node gives each datagram a buffer of its own, so the pipeline may rewrite it in place.
-  gateway.receive(datagram, 0, 0, datagram.length, peer, carrier, side, clock());
-}
+  pending: () => outlet.pending(),
+});
 
 const timer = setInterval(() => {
   const now = clock();
@@ -80,10 +86,12 @@ function obey(message: ToWorker): void {
 
 /** Take nothing in any more, let out what waits, end. */
 async function drain(withinMs: number): Promise<void> {
-  for (const receiver of receivers) receiver.close();
+  const deadline = clock() + withinMs;
+  let late: NodeJS.Timeout | undefined;
+  await Promise.race([source.close(), new Promise(resolve => { late = setTimeout(resolve, withinMs); })]);
+  clearTimeout(late);
   clearInterval(timer);
   gateway.giveUpHeld(); // no first fragment can come any more, and the totals shall add up
-  const deadline = clock() + withinMs;
   while (outlet.pending() > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, DRAIN_LOOK_MS));
   tell({ type: 'drained', unsent: outlet.pending() });
   outlet.close();
@@ -94,10 +102,10 @@ try {
   await outlet.open();
   outlet.adopt(start.policy);
   control.on('message', obey);
-  tell({ type: 'ready', bound: await Promise.all(receivers.map(receiver => receiver.open())) });
+  tell({ type: 'ready', bound: await source.open() });
 } catch (error) {
   tell({ type: 'failed', message: error instanceof Error ? error.message : String(error) });
-  for (const receiver of receivers) receiver.close();
+  void source.close();
   outlet.close();
   clearInterval(timer);
   control.close();

@@ -15,7 +15,7 @@ import { ethernet, nvgre } from '../support/frames.js';
 const PATIENCE_MS = 10_000;
 
 /** The build under test: dist/, or another folder that CAUSEWAY_DIST names. */
-export function built(file: 'causeway.js' | 'worker.js'): URL {
+export function built(file: 'causeway.js' | 'worker.js' | 'dispatcher.js'): URL {
   const url = new URL(`${process.env.CAUSEWAY_DIST ?? '../../dist'}/${file}`, import.meta.url);
   if (!existsSync(url)) throw new Error(`${fileURLToPath(url)} is not there: run npm run build first`);
   return url;
@@ -116,11 +116,11 @@ export class Daemon {
     }));
   }
 
-  /** When it has counted `n` datagrams in all. */
+  /** When `n` datagrams in all have met their fate, or are fragments on hold. */
   received(n: number): Promise<StatusAnswer> {
     return until(`${n} datagrams counted`, async () => {
       const status = await this.ask<StatusAnswer>('/v1/status');
-      return status.packets.in >= n ? status : undefined;
+      return status.packets.in - status.receive.waiting >= n ? status : undefined;
     });
   }
 

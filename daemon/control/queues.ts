@@ -1,0 +1,103 @@
+/**
+ * How datagrams are spread over workers, as control sees it: in dispatcher mode the rings and the indirection table,
+ * which lie in memory that the dispatcher and the workers share; in kernel mode what each worker has counted.
+ */
+import type { Config } from '../../config/index.js';
+import { ENTRIES, Indirection, makeIndirection } from '../../pipeline/indirection.js';
+import { Cell, totals, type Ledger } from '../../pipeline/ledger.js';
+import { Reason } from '../../pipeline/reasons.js';
+import { makeRing, ringDepth, RingReader } from '../../pipeline/ring.js';
+import { MICROSOFT_KEY, SYMMETRIC_KEY } from '../../pipeline/rss.js';
+import { stateSizes } from '../tables.js';
+import type { Control } from './control.js';
+import { ledgerRows, socketWords } from './status.js';
+
+/** The ledger's row for packets that no tenant can be charged with. */
+const NOBODY = 0;
+
+/** What the dispatcher fills and workers empty; it outlives both. */
+export interface Queues {
+  readonly rings: readonly SharedArrayBuffer[];
+  readonly indirection: SharedArrayBuffer;
+  /** A view of that, to read only. */
+  readonly table: Indirection;
+}
+
+export function makeQueues(config: Config, workers: number): Queues {
+  const { slotBytes } = stateSizes(config).fragments; // a datagram of the largest MTU, and headroom
+  const indirection = makeIndirection(workers);
+  const rings = Array.from({ length: workers }, () => makeRing(config.gateway.rss.ringSlots, slotBytes));
+  return { rings, indirection, table: new Indirection(indirection) };
+}
+
+/** Bytes of the key that the config names or spells out. */
+export function keyBytes(key: string): Uint8Array {
+  if (key === 'default') return MICROSOFT_KEY;
+  return key === 'symmetric' ? SYMMETRIC_KEY : Uint8Array.from(Buffer.from(key, 'hex'));
+}
+
+export function waitingIn(rings: readonly SharedArrayBuffer[]): number {
+  return rings.reduce((sum, ring) => sum + ringDepth(ring), 0);
+}
+
+/** Drop what is left in ring `queue`, whose reader and writer are gone for good; `ledger` was that reader's. */
+export function dropLeft(rings: readonly SharedArrayBuffer[], queue: number, ledger: Ledger, isLostCounted: boolean): void {
+  const reader = new RingReader(rings, queue);
+  const drop = (bytes: number): void => {
+    ledger.add(NOBODY, Cell.in, 1);
+    ledger.add(NOBODY, Cell.bytesIn, bytes);
+    ledger.drop(NOBODY, Reason.worker_died);
+  };
+  if (reader.lostAt >= 0 && !isLostCounted) drop(reader.lostEnd - reader.lostAt);
+  for (let slot = reader.peek(); slot >= 0; slot = reader.peek()) {
+    if (!reader.isBarrier(slot)) drop(reader.endOf(slot) - reader.atOf(slot));
+    reader.take();
+    reader.finish();
+  }
+  reader.publish();
+}
+
+export interface QueueStatus {
+  /** A worker's number. */
+  readonly queue: number;
+  readonly up: boolean;
+  /** What came for it: into its ring, or to its sockets. */
+  readonly packets: number;
+  /** Of all packets, 0 to 1. */
+  readonly share: number;
+  /** Entries of the table that lead to it. */
+  readonly entries: number | null;
+  readonly waiting: number | null;
+  readonly slots: number | null;
+  /** Dropped for want of a free slot. */
+  readonly ringFull: number | null;
+  /** Those it receives on by itself. */
+  readonly sockets: readonly ReturnType<typeof socketWords>[] | null;
+}
+
+export function queuesOf(control: Control) {
+  const { crew, queues, receiveMode: { mode, reason, workers } } = control;
+  const { rss } = control.config.gateway;
+  const rows = ledgerRows(control).map(([row]) => row);
+  const packets = Array.from({ length: workers }, (_, i) => queues?.table.queuePackets(i) ?? totals([control.ledgers[i]], rows).packets.in);
+  const all = packets.reduce((sum, n) => sum + n, 0);
+  const table = queues === null ? null : Array.from({ length: ENTRIES }, (_, entry) => queues.table.queueOf(entry));
+  return {
+    mode, reason, workers,
+    /** The busiest queue's packets as a multiple of the mean; 1 is even, null before there were any. */
+    imbalance: all === 0 ? null : Math.max(...packets) * workers / all,
+    ...(queues === null ? { key: null, rebalance: null, moves: null } : {
+      // A key of one's own is nobody's business: who knows it can choose flows that meet in one queue.
+      key: rss.key === 'default' || rss.key === 'symmetric' ? rss.key : 'of the config', rebalance: rss.rebalance, moves: queues.table.moves,
+    }),
+    queues: packets.map((n, queue): QueueStatus => ({
+      queue, up: crew.isUp(queue), packets: n, share: all === 0 ? 0 : n / all,
+      ...(queues === null || table === null ? { entries: null, waiting: null, slots: null, ringFull: null, sockets: crew.boundBy(queue).map(socketWords) } : {
+        entries: table.filter(to => to === queue).length, waiting: ringDepth(queues.rings[queue]), slots: rss.ringSlots,
+        ringFull: queues.table.queueDrops(queue), sockets: null,
+      }),
+    })),
+    /** By entry of the indirection table, the queue it leads to. */
+    table,
+  };
+}
