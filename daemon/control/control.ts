@@ -7,9 +7,9 @@ import { renderProblem, type Config } from '../../config/index.js';
 import { Overseer, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
 import { Ledger } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
-import type { PolicyData } from '../../pipeline/policy.js';
+import { Policy, type PolicyData } from '../../pipeline/policy.js';
 import type { NatState } from '../../pipeline/tables/nat-state.js';
-import { startClock } from '../worker/clock.js';
+import { readClock, startClock, TICK_MS } from '../worker/clock.js';
 import { readConfigFile, UnreadableFile } from '../cli/config-file.js';
 import { makeCounters } from '../worker/counters.js';
 import type { DispatcherStart } from '../dispatcher/messages.js';
@@ -20,8 +20,14 @@ import { dropLeft, keyBytes, makeQueues, waitingIn, type Queues } from './queues
 import type { ReceiveMode } from './receive-mode.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { needRestart } from './reload.js';
+import { Shortages } from './shortages.js';
 import { ledgerRows } from './status.js';
 import { compileConfig, stateSizes, TenantIds } from '../tables.js';
+
+/** Records between two turns of the event loop, a few milliseconds. */
+const REVOKED_AT_ONCE = 16384;
+/** How often it looks whether something is full. */
+const LOOK_MS = 1000;
 
 export interface ControlParts {
   readonly config: Config;
@@ -60,6 +66,12 @@ export class Control {
   reloadFailures = 0;
   draining = false;
   #policy: PolicyData;
+  /** The same, to look things up in. */
+  #view: Policy;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #now = readClock(this.clock);
+  readonly #shortages: Shortages;
+  #lookedAt = 0;
   #reloads: Promise<void> = Promise.resolve();
   // Where tables put what: not to be guessed by those who choose addresses and ports.
   readonly #seed = seed();
@@ -81,8 +93,10 @@ export class Control {
     this.nat = this.overseer.nat;
     this.counters = Array.from({ length: threads }, makeCounters);
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
+    this.#view = new Policy(this.#policy);
+    this.#shortages = new Shortages(this.ledgers, log);
     this.crew = new Crew({
-      script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config), policy: () => this.#policy,
+      script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config),
       startOf: (index, listen) => this.#workerStart(index, listen),
       repair: index => this.#repair(index),
       dispatcher: queues && { script: parts.scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
@@ -98,6 +112,8 @@ export class Control {
     const { mode, workers, reason } = this.receiveMode;
     this.log.info({ mode, workers, reason }, 'receive mode');
     await this.crew.start();
+    // It keeps nothing alive: the threads do, as long as there are any.
+    this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
   }
 
   /** Read the config file again; one at a time, in the order of asking. Never rejects. */
@@ -110,6 +126,7 @@ export class Control {
   async drain(withinMs: number): Promise<void> {
     this.draining = true;
     await this.crew.drain(withinMs);
+    clearInterval(this.#timer);
     // All threads have ended: what a worker that died, or ran out of time, has left behind is nobody else's to count.
     this.queues?.rings.forEach((_, index) => dropLeft(this.queues?.rings ?? [], index, this.ledgers[index], this.#counted.has(index)));
   }
@@ -133,7 +150,7 @@ export class Control {
 
   /** Thread `index` has ended and left in shared memory what it left. */
   #repair(index: number): void {
-    // repairAfter(this.state, index) belongs here, for a worker's: locks that it held, and what they guard.
+    if (index < this.receiveMode.workers) this.overseer.repairAfter(index);
     if (mendLedger(this.ledgers[index], ledgerRows(this).map(([row]) => row))) this.#counted.add(index);
     else this.#counted.delete(index);
   }
@@ -164,8 +181,27 @@ export class Control {
     this.config = next;
     this.loadedAt = Date.now();
     this.log.level = next.gateway.logLevel;
-    const revoked = await this.crew.adopt(policy);
-    this.log.info({ file, generation, tenants: next.tenants.length, revokedSessions: revoked }, 'config reloaded');
+    const before = this.nat.revoked;
+    this.#view = new Policy(policy);
+    await this.crew.adopt(policy);
+    await this.#revoke(this.#view);
+    this.log.info({ file, generation, tenants: next.tenants.length, revokedSessions: this.nat.revoked - before }, 'config reloaded');
+  }
+
+  /** Close what `policy` would not open, now that all workers go by it; in slices, for others ask control things too. */
+  async #revoke(policy: Policy): Promise<void> {
+    for (let next = 0; next >= 0;) {
+      next = this.overseer.reaper.revoke(policy, next, REVOKED_AT_ONCE);
+      await new Promise(resolve => setImmediate(resolve));
+    }
+  }
+
+  #tick(): void {
+    const now = this.#now();
+    this.overseer.reaper.tick(now, this.#view);
+    if (now - this.#lookedAt < LOOK_MS) return;
+    this.#lookedAt = now;
+    this.#shortages.look(now, ledgerRows(this));
   }
 
   #refuse(why: Record<string, unknown>): void {

@@ -21,7 +21,7 @@ type OwnWords<From> = Exclude<From, FromThread>;
 interface Hand {
   readonly thread: Thread<ToWorker, OwnWords<FromWorker>>;
   /** Who waits for its word on a policy, in the order of asking. */
-  readonly asked: ((revoked: number) => void)[];
+  readonly asked: (() => void)[];
 }
 
 export interface CrewParts {
@@ -36,8 +36,6 @@ export interface CrewParts {
   startOf(index: number, listen: readonly Listen[]): WorkerStart;
   /** Null where workers receive by themselves. */
   readonly dispatcher: { readonly script: URL; startOf(listen: readonly Listen[]): DispatcherStart } | null;
-  /** The policy in force. */
-  policy(): PolicyData;
   /** A worker has ended, or as number `size` the dispatcher, whatever it was doing: mend what it left half done in shared memory, before anything else. */
   repair(index: number): void;
   /** They keep dying: the daemon cannot go on. */
@@ -81,10 +79,9 @@ export class Crew {
   get threads(): readonly Worker[] { return this.#hands.map(({ thread }) => thread.worker); }
   get dispatcherThread(): Worker | null { return this.#dispatcher?.worker ?? null; }
 
-  /** Hand a policy to every worker, also to those that are only starting; when all have taken it over, says how many sessions it cost. */
-  async adopt(policy: PolicyData): Promise<number> {
-    const answers = this.#hands.filter(({ thread }) => !thread.gone).map(hand => tell(hand, policy));
-    return (await Promise.all(answers)).reduce((sum, n) => sum + n, 0);
+  /** Hand a policy to every worker, also to those that are only starting; resolves when none is left that goes by another. */
+  async adopt(policy: PolicyData): Promise<void> {
+    await Promise.all(this.#hands.filter(({ thread }) => !thread.gone).map(hand => tell(hand, policy)));
   }
 
   /**
@@ -112,12 +109,12 @@ export class Crew {
     const thread: Hand['thread'] = new Thread({
       script, execArgv, log, who, name: `worker ${index}`, data: startOf(index, this.#listen),
       heard: message => {
-        if (message.type === 'adopted') asked.shift()?.(message.revoked);
+        if (message.type === 'adopted') asked.shift()?.();
         else if (message.unsent > 0) log.warn({ ...who, unsent: message.unsent }, 'time is up with datagrams unsent');
       },
       ended: (code, wasUp) => {
         repair(index);
-        for (const answer of asked.splice(0)) answer(0);
+        for (const answer of asked.splice(0)) answer();
         this.#dispatcher?.post({ type: 'queue', index, up: false });
         if (!wasUp || this.#draining) return;
         log.error({ ...who, code }, 'worker died, its state is kept');
@@ -131,11 +128,9 @@ export class Crew {
 
   async #replace(index: number): Promise<void> {
     await this.#spawn(index);
-    // While there was nobody, the policy may have changed: peers are numbered anew by it, also those of fragments on hold.
-    const revokedSessions = await tell(this.#hands[index], this.#parts.policy());
     this.#dispatcher?.post({ type: 'queue', index, up: true });
     this.restarts++;
-    this.#parts.log.warn({ worker: index, restarts: this.restarts, revokedSessions }, 'worker replaced');
+    this.#parts.log.warn({ worker: index, restarts: this.restarts }, 'worker replaced');
   }
 
   async #spawnDispatcher(): Promise<void> {
@@ -183,8 +178,8 @@ export class Crew {
   }
 }
 
-/** Hand over a policy; resolves to the sessions it cost, 0 when the worker dies over it. */
-function tell({ thread, asked }: Hand, policy: PolicyData): Promise<number> {
+/** Hand over a policy; resolves when the worker has it, or has died over it. */
+function tell({ thread, asked }: Hand, policy: PolicyData): Promise<void> {
   return new Promise(resolve => {
     asked.push(resolve);
     thread.post({ type: 'adopt', policy });

@@ -55,6 +55,6 @@ export type FromThread =
 
 export type FromWorker =
   | FromThread
-  | { readonly type: 'adopted'; readonly generation: number; readonly revoked: number }
+  | { readonly type: 'adopted'; readonly generation: number }
   /** Nothing comes in any more; `unsent` datagrams were still queued when time was up. */
   | { readonly type: 'drained'; readonly unsent: number };

@@ -79,9 +79,9 @@ function obey(message: ToWorker): void {
     return;
   }
   // One turn of the loop, so no packet sees half of it: peers are numbered anew by both.
-  const revoked = gateway.adopt(message.policy);
+  gateway.adopt(message.policy);
   outlet.adopt(message.policy);
-  tell({ type: 'adopted', generation: message.policy.generation, revoked });
+  tell({ type: 'adopted', generation: message.policy.generation });
 }
 
 /** Take nothing in any more, let out what waits, end. */
@@ -92,6 +92,7 @@ async function drain(withinMs: number): Promise<void> {
   clearTimeout(late);
   clearInterval(timer);
   gateway.giveUpHeld(); // no first fragment can come any more, and the totals shall add up
+  gateway.leave();
   while (outlet.pending() > 0 && clock() < deadline) await new Promise(resolve => setTimeout(resolve, DRAIN_LOOK_MS));
   tell({ type: 'drained', unsent: outlet.pending() });
   outlet.close();

@@ -235,5 +235,5 @@ t.test('kernel mode: workers share a port, any of them answers, and one that die
 t.test('a policy is in force when all workers have it', async t => {
   const { control: it } = await startControl(t, { mode: dispatched(3) });
   await it.start();
-  t.equal(await it.crew.adopt(compileConfig(it.config, it.ids, 2, 1)), 0);
+  await t.resolves(it.crew.adopt(compileConfig(it.config, it.ids, 2, 1)));
 });

@@ -1,0 +1,36 @@
+/**
+ * Tables, rings and queues have the size that the config gives them; when one is full, packets are dropped and counted.
+ * This says so in the log, once and then once a minute: an operator should not have to look for it.
+ */
+import type { Ledger } from '../../pipeline/ledger.js';
+import { REASONS, Reason, type ReasonName } from '../../pipeline/reasons.js';
+import { Repeats } from '../worker/repeats.js';
+import type { Logger } from './log.js';
+
+const SPENT = (Object.keys(REASONS) as ReasonName[]).filter(name => REASONS[name].severity === 'capacity');
+
+export class Shortages {
+  readonly #ledgers: readonly Ledger[];
+  readonly #repeats: Repeats;
+  /** Drops seen, by row and reason. */
+  readonly #seen = new Map<string, number>();
+
+  constructor(ledgers: readonly Ledger[], log: Logger) {
+    this.#ledgers = ledgers;
+    // The fields say how many packets; how many looks found some is of no use to anybody.
+    this.#repeats = new Repeats((message, { count: _looks, ...fields }) => log.warn(fields, message));
+  }
+
+  look(now: number, rows: Iterable<readonly [row: number, tenant: string]>): void {
+    for (const [row, tenant] of rows) {
+      for (const reason of SPENT) {
+        const packets = this.#ledgers.reduce((sum, ledger) => sum + ledger.drops(row, Reason[reason]), 0);
+        const key = `${row} ${reason}`;
+        if (packets === (this.#seen.get(key) ?? 0)) continue;
+        this.#seen.set(key, packets);
+        this.#repeats.note('packets dropped for want of room', key, now, { tenant, reason, packets, see: REASONS[reason].source });
+      }
+    }
+    this.#repeats.flush(now);
+  }
+}
