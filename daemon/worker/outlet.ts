@@ -1,6 +1,6 @@
 /**
  * Where datagrams leave a worker: a few sockets per address family and side, so that the UDP source port can carry the
- * flow's entropy (RFC 8086 §3.2.1, RFC 7348 §5). What peers see as sender is the address that they know as the gateway's PA.
+ * flow's entropy (RFC 8086 §3.2.1, RFC 7348 §5); for busy destinations connected ones of their own.
  */
 import type { Socket } from 'node:dgram';
 import { formatAddress } from '../../config/index.js';
@@ -10,27 +10,27 @@ import type { Outlet } from '../../pipeline/context.js';
 import { Side } from '../../pipeline/packet.js';
 import { Encap, PeerKind, type PolicyData } from '../../pipeline/policy.js';
 import type { Random } from '../../pipeline/random.js';
+import { closeBundle, openBundle, SOCKETS, waitingIn, type Bundle, type BundleParts } from './bundle.js';
 import { Count, sendErrorCell } from './counters.js';
 import type { Listen } from './messages.js';
-import { bindSocket, errorCode, sizeBuffer } from './sockets.js';
+import { ASK_AFTER_ERROR, ASK_MOST, MOST_OWN, Promotion, type Route } from './promotion.js';
+import { errorCode } from './sockets.js';
 
-/** Sockets in a bundle, a power of two. */
-const SOCKETS = 8;
-/** Entropy ports: RFC 8086 §3.2.1 and RFC 7348 §5 name the ephemeral range. */
-const FIRST_PORT = 49152;
-const PORTS = 65536 - FIRST_PORT;
-const PORT_TRIES = 64;
 /** Datagrams that may wait for the kernel in one socket; more are not sent. */
 const QUEUE_LIMIT = 1024;
-
-/** The sockets of one family and side. */
-interface Bundle { readonly side: number; readonly family: 4 | 6; readonly sockets: Socket[]; readonly queued: number[] }
+/**
+ * Of sends that nothing is wrong with, one in so many asks how it fared. Node tells in a later turn, which costs 0.4 µs;
+ * without being asked it tells nothing.
+ */
+const ASK_EVERY = 32;
 
 export interface OutletParts {
   readonly listen: readonly Listen[];
   readonly bufferBytes: number;
   readonly counters: Float64Array;
   readonly random: Random;
+  /** Destinations that may have sockets of their own. */
+  readonly mostOwn?: number | undefined;
   makeSocket(family: 4 | 6): Socket;
   /** An error of `send` or of a socket, or a port that was not to be had. */
   failed(what: 'send' | 'socket' | 'port', code: string): void;
@@ -39,113 +39,135 @@ export interface OutletParts {
 export class SocketOutlet implements Outlet {
   readonly #parts: OutletParts;
   readonly #bundles: Bundle[] = [];
-  // By peer of the policy in force.
-  #bundle: (Bundle | undefined)[] = [];
-  #address: string[] = [];
-  #port: number[] = [];
-  // One for all sends: a closure for each would be an allocation for each.
-  readonly #sent = (error: Error | null): void => {
-    if (error !== null) this.#failed(error);
-  };
+  readonly #promotion: Promotion;
+  // By peer of the policy in force; and each once, by what makes it another.
+  #route: (Route | undefined)[] = [];
+  #routes = new Map<string, Route>();
 
   constructor(parts: OutletParts) {
     this.#parts = parts;
+    this.#promotion = new Promotion({
+      most: parts.mostOwn ?? MOST_OWN,
+      open: route => openBundle({ ...this.#opening(route.home), to: route, failed: code => this.#failedOn(route, code) }),
+      failed: error => parts.failed('socket', errorCode(error)),
+    });
   }
 
   /** Bind all sockets: on the first address of each family and side. */
   async open(): Promise<void> {
     for (const { side, family, address } of this.#parts.listen) {
       if (this.#bundles.some(bundle => bundle.side === side && bundle.family === family)) continue;
-      const bundle: Bundle = { side, family, sockets: [], queued: [] };
-      this.#bundles.push(bundle);
-      for (let i = 0; i < SOCKETS; i++) {
-        bundle.sockets.push(await this.#openSocket(family, address));
-        bundle.queued.push(0);
-      }
+      this.#bundles.push(await openBundle(this.#opening({ side, family, address })));
     }
   }
 
   /** Peers are numbered anew: work out where each is. */
   adopt({ peers }: PolicyData): void {
-    const count = peers.names.length;
-    this.#address = [];
-    this.#port = [];
-    this.#bundle = [];
-    for (let peer = 0; peer < count; peer++) {
-      const at = peer * 4;
-      this.#address.push(formatAddress([peers.pa[at], peers.pa[at + 1], peers.pa[at + 2], peers.pa[at + 3]]));
-      this.#port.push(peers.port[peer] || (peers.encap[peer] === Encap.vxlan ? VXLAN_PORT : GRE_UDP_PORT));
+    const before = this.#routes;
+    this.#routes = new Map();
+    this.#route = peers.names.map((_name, peer) => {
       const side = peers.kind[peer] === PeerKind.host ? Side.hosts : Side.uplinks;
-      this.#bundle.push(this.#bundles.find(b => b.family === peers.family[peer] && (b.side === Side.both || b.side === side)));
-    }
+      const home = this.#bundles.find(b => b.family === peers.family[peer] && (b.side === Side.both || b.side === side));
+      if (home === undefined) return undefined;
+      const at = peer * 4;
+      const address = formatAddress([peers.pa[at], peers.pa[at + 1], peers.pa[at + 2], peers.pa[at + 3]]);
+      const port = peers.port[peer] || (peers.encap[peer] === Encap.vxlan ? VXLAN_PORT : GRE_UDP_PORT);
+      const key = `${home.side} ${address} ${port}`;
+      const route = this.#routes.get(key) ?? before.get(key) ?? this.#makeRoute(address, port, home);
+      this.#routes.set(key, route);
+      return route;
+    });
+    for (const [key, route] of before) if (!this.#routes.has(key)) this.#promotion.forget(route);
   }
 
   send(mem: Uint8Array, at: number, end: number, peer: number, flowHash: number): boolean {
     const { counters } = this.#parts;
-    const bundle = this.#bundle[peer];
-    if (bundle === undefined) {
+    const route = this.#route[peer];
+    if (route === undefined) {
       counters[Count.noSocket]++;
       return false;
     }
+    const { bundle } = route;
     const i = flowHash & (SOCKETS - 1);
     const socket = bundle.sockets[i];
-    const { queued } = bundle;
-    const before = queued[i] === 0 ? 0 : socket.getSendQueueCount();
+    const { waiting } = bundle;
+    const before = waiting[i] === 0 ? 0 : socket.getSendQueueCount();
     if (before >= QUEUE_LIMIT) {
-      queued[i] = before;
+      waiting[i] = before;
       counters[Count.queueFull]++;
       return false;
     }
-    let datagram = Buffer.from(mem.buffer, mem.byteOffset + at, end - at);
+    let datagram = end - at === mem.length ? mem : new Uint8Array(mem.buffer, mem.byteOffset + at, end - at);
     // libuv queues behind what is queued, so this one will wait. It waits in memory of its own size: the caller's may be
     // a slot for the largest packet, and a thousand of those are 64 MiB.
     if (before > 0) datagram = ownCopy(datagram);
-    socket.send(datagram, this.#port[peer], this.#address[peer], this.#sent);
-    queued[i] = socket.getSendQueueCount();
-    if (queued[i] === 0) return false;
+    route.sent++;
+    const asks = route.asks > 0 || before > 0;
+    route.asks = route.asks > 2 - ASK_EVERY ? route.asks - 1 : 1;
+    if (bundle.connected) {
+      if (asks) socket.send(datagram, route.told);
+      else socket.send(datagram);
+    } else if (asks) {
+      socket.send(datagram, route.port, route.address, route.told);
+    } else {
+      socket.send(datagram, route.port, route.address);
+    }
+    waiting[i] = socket.getSendQueueCount();
+    if (waiting[i] === 0) return false;
     counters[Count.queued]++;
     return before === 0;
   }
 
+  /** Let busy destinations have sockets of their own, and idle ones lose them; `now` in ms. Call it a few times a second. Without it all share. */
+  tick(now: number): void {
+    this.#promotion.tick(now, this.#routes);
+  }
+
+  /** Destinations that have sockets of their own, now. */
+  connected(): number {
+    let count = 0;
+    for (const route of this.#routes.values()) if (route.bundle.connected) count++;
+    return count;
+  }
+
   /** Datagrams that the kernel has not taken yet. */
   pending(): number {
-    return this.#bundles.reduce((sum, bundle) => sum + bundle.sockets.reduce((n, socket) => n + socket.getSendQueueCount(), 0), 0);
+    let sum = this.#promotion.pending();
+    for (const bundle of this.#bundles) sum += waitingIn(bundle);
+    for (const { own } of this.#routes.values()) if (own !== undefined) sum += waitingIn(own);
+    return sum;
   }
 
   close(): void {
-    for (const { sockets } of this.#bundles) for (const socket of sockets) socket.close();
+    this.#promotion.close(this.#routes);
+    for (const bundle of this.#bundles) closeBundle(bundle);
   }
 
-  async #openSocket(family: 4 | 6, address: string): Promise<Socket> {
-    const { random, bufferBytes, failed, makeSocket } = this.#parts;
-    const first = random.next() % PORTS;
-    for (let i = 0; i <= PORT_TRIES; i++) {
-      const socket = makeSocket(family);
-      const port = i < PORT_TRIES ? FIRST_PORT + (first + i) % PORTS : 0;
-      if (port === 0) failed('port', 'EADDRINUSE');
-      try {
-        await bindSocket(socket, address, port);
-      } catch (error) {
-        if (port !== 0 && errorCode(error) === 'EADDRINUSE') continue;
-        throw error;
-      }
-      socket.on('error', error => this.#parts.failed('socket', errorCode(error)));
-      sizeBuffer(socket, 'send', bufferBytes);
-      return socket;
-    }
-    throw new Error(`no free port on ${address}`);
+  #opening({ side, family, address }: Pick<Bundle, 'side' | 'family' | 'address'>): BundleParts {
+    const { random, bufferBytes, makeSocket, failed } = this.#parts;
+    return { side, family, address, random, bufferBytes, makeSocket, noPort: code => failed('port', code), failed: code => failed('socket', code) };
   }
 
-  #failed(error: Error): void {
-    const code = errorCode(error);
+  #makeRoute(address: string, port: number, home: Bundle): Route {
+    const route: Route = {
+      address, port, home, bundle: home, own: undefined, opening: false, gone: false, trouble: false,
+      sent: 0, rate: 0, asks: ASK_MOST, busyAt: 0, stayUntil: 0,
+      told: error => { if (error !== null) this.#failedOn(route, errorCode(error)); },
+    };
+    return route;
+  }
+
+  #failedOn(route: Route, code: string): void {
     this.#parts.counters[sendErrorCell(code)]++;
     this.#parts.failed('send', code);
+    route.asks = ASK_AFTER_ERROR;
+    this.#promotion.troubled(route);
   }
 }
 
-/** The same bytes in memory that nothing else shares, Node's pool included. */
-function ownCopy(datagram: Buffer): Buffer<ArrayBuffer> {
-  const copy = Buffer.allocUnsafeSlow(datagram.length);
-  datagram.copy(copy);
+/** The same bytes in memory that nothing else shares. */
+function ownCopy(datagram: Uint8Array): Uint8Array {
+  const copy = new Uint8Array(datagram.length);
+  copy.set(datagram);
   return copy;
 }

@@ -35,6 +35,16 @@ export function bindSocket(socket: Socket, address: string, port: number): Promi
   });
 }
 
+/** Connect a bound socket to a literal address; rejects with the system's error and leaves it open. */
+export function connectSocket(socket: Socket, address: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    socket.connect(port, address, (error?: Error | null) => {
+      if (error) reject(error);
+      else resolve();
+    });
+  });
+}
+
 /** Ask for a buffer of so many bytes. Linux grants what it likes; others refuse, and are asked for half. */
 export function sizeBuffer(socket: Socket, which: 'receive' | 'send', bytes: number): void {
   for (let ask = bytes; ask >= LEAST_BUFFER; ask /= 2) {

@@ -99,6 +99,29 @@ t.test('what waits in a queue holds as many bytes as it is long, and the bytes i
   t.equal(waiting[3].buffer, slot.buffer);
 });
 
+t.test('a datagram that fills its buffer is copied no less when others wait before it', async t => {
+  const waiting: Uint8Array[] = [];
+  const { it, peerOf } = await outlet(t, { make: family => {
+    const socket = makeSocket(family);
+    socket.send = ((datagram: Uint8Array) => { waiting.push(datagram); }) as Socket['send'];
+    socket.getSendQueueCount = () => waiting.length;
+    return socket;
+  } });
+  const datagram = Buffer.from([1, 2, 3]);
+  t.equal(it.send(datagram, 0, 3, peerOf('inet'), 0), true);
+  t.equal(it.send(datagram, 0, 3, peerOf('inet'), 0), false);
+  datagram[0] = 9;
+  t.same(waiting.map(([first]) => first), [9, 1]);
+});
+
+t.test('a slot in memory that threads share is sent as any other', async t => {
+  const { it, peers, peerOf } = await outlet(t);
+  const ring = new Uint8Array(new SharedArrayBuffer(4096), 2048);
+  ring.set([7, 8, 9], 64);
+  it.send(ring, 64, 67, peerOf('inet'), 0);
+  t.same([...await peers.inet.take()], [7, 8, 9]);
+});
+
 t.test('hosts and uplinks with listen addresses of their own are sent to from sockets of their own', async t => {
   const made: { family: number; socket: Socket; sent: number }[] = [];
   const { it, peerOf } = await outlet(t, {
