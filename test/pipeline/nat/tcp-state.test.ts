@@ -1,7 +1,8 @@
 /** The table of RFC 6146 §3.5.2.2, row by row: state, segment, side, next state, seconds that are set (0: unchanged). */
 import t from 'tap';
+import { IpProtocol } from '../../../codecs/ip-protocol.js';
 import { TcpFlag } from '../../../codecs/tcp.js';
-import { TCP_STATE_NAMES, TcpState, isOpening, tcpLifetime, tcpNext } from '../../../pipeline/nat/tcp-state.js';
+import { TCP_STATE_NAMES, TcpState, isOpening, letsPass, refreshes, sessionLifetime, tcpNext } from '../../../pipeline/nat/tcp-state.js';
 
 const { fin, syn, rst, ack, psh } = TcpFlag;
 const S = TcpState;
@@ -39,7 +40,7 @@ const rows: [name: string, state: number, flags: number, fromInside: boolean, ne
 for (const [name, state, flags, fromInside, next, seconds] of rows) {
   t.test(`RFC 6146 §3.5.2.2: ${TCP_STATE_NAMES[state]}, ${name}`, async t => {
     t.equal(TCP_STATE_NAMES[tcpNext(state, flags, fromInside)], TCP_STATE_NAMES[next]);
-    t.equal(tcpLifetime(state, next, TIMERS), seconds);
+    t.equal(refreshes(state, next) ? sessionLifetime(IpProtocol.tcp, next, TIMERS) : 0, seconds);
   });
 }
 
@@ -47,4 +48,22 @@ t.test('wire-facts §2.4: only a SYN without ACK, RST or FIN opens; ECN bits may
   t.ok(isOpening(syn));
   t.ok(isOpening(syn | 0xc0), 'RFC 3168 §6.1.1');
   for (const flags of [0, ack, syn | ack, syn | fin, syn | rst, fin, rst, 0x3f]) t.notOk(isOpening(flags), flags.toString(16));
+});
+
+t.test('segments that pass unseen are those that would change nothing: in every state that lets them, neither state nor whether they refresh', async t => {
+  for (const state of Object.values(S)) {
+    for (const side of [IN, OUT]) {
+      for (const flags of [0, ack, ack | psh]) {
+        if (letsPass(state)) t.same([tcpNext(state, flags, side), refreshes(state, state)], [state, true], `${TCP_STATE_NAMES[state]}, flags ${flags}`);
+        else t.ok(tcpNext(state, flags, side) !== state || sessionLifetime(IpProtocol.tcp, state, TIMERS) === TIMERS.tcpTransitory, `${TCP_STATE_NAMES[state]}, flags ${flags}`);
+      }
+    }
+  }
+});
+
+t.test('RFC 4787 §4.3, RFC 5508 §3.2: who is not TCP has one lifetime, whatever its state', async t => {
+  for (const state of [0, S.established, S.trans]) {
+    t.equal(sessionLifetime(IpProtocol.udp, state, TIMERS), 300);
+    t.equal(sessionLifetime(IpProtocol.icmp, state, TIMERS), 60);
+  }
 });

@@ -131,6 +131,11 @@ const CASES = {
   nat_no_binding: { send: lab => fromUplink(lab, 'inet', udp(FAR, 1, RED_POOL, NAT_PORT)) },
   nat_no_session: vmSends(icmp(A.ca, FAR, 3, 3, 0, udp(FAR, 1, A.ca, 2))),
   nat_tcp_not_syn: vmSends(tcp(A.ca, 1, FAR, 2, 16)),
+  nat_session_taken: {
+    change: (_config, red) => { red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:5354`, internal: '10.0.0.12:53' }); },
+    before: lab => { fromUplink(lab, 'inet', udp(FAR, 1, RED_POOL, 5353)); },
+    send: lab => fromUplink(lab, 'inet', udp(FAR, 1, RED_POOL, 5354)),
+  },
   nat_no_way_back: { send: lab => fromUplink(lab, 'inet', udp('10.9.0.9', 1, RED_POOL, 5353)) },
   nat_wrong_uplink: { send: lab => fromUplink(lab, 'core', udp(FAR, 1, RED_POOL, 5353)) },
   nat_ports_spent: { send: lab => { lab.gateway.context.policy.tenants.poolTotal[1] = 0; return fromVm(lab, A, UDP); } },

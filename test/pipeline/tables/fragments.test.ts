@@ -2,10 +2,10 @@ import t from 'tap';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
 import { seeded } from '../../support/seeded.js';
 
-const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0 };
+const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
   const all = { datagrams: 4, slots: 3, slotBytes: 64, holders: 3, ...sizes };
-  return new FragmentTable(makeFragmentMemory(all, 9), all);
+  return new FragmentTable(makeFragmentMemory(all, 9), all, 1);
 }
 function add(table: FragmentTable, id: number, scope = 1, expires = 100): number {
   return table.add(scope, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id, expires);
@@ -31,26 +31,28 @@ t.test('a datagram is known by scope, addresses and id together', async t => {
 t.test('held datagrams come back oldest first, byte for byte, with how they came', async t => {
   const table = make();
   const entry = add(table, 7);
-  for (let i = 0; i < 3; i++) t.ok(table.hold(entry, 1, new Uint8Array(80).fill(i), 10, 20 + i, 100 + i, 1, 2, 5));
-  t.notOk(table.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0), 'three slots, not four');
+  for (let i = 0; i < 3; i++) t.ok(table.hold(entry, 1, new Uint8Array(80).fill(i), 10, 20 + i, 100 + i, 1, 2, 5, 9));
+  t.notOk(table.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0, 0), 'three slots, not four');
   const held = { ...NOTHING };
+  t.equal(table.release(entry, held), null, 'not before the first is known');
+  table.know(entry, 17, 0, 8, 100);
   for (let i = 0; i < 3; i++) {
-    t.ok(table.release(entry, held));
-    t.same(table.bytes.slice(held.at, held.end), new Uint8Array(10 + i).fill(i));
-    t.match(held, { tag: 100 + i, carrier: 1, side: 2, peer: 5 });
+    t.same(table.release(entry, held), new Uint8Array(10 + i).fill(i));
+    t.match(held, { tag: 100 + i, carrier: 1, side: 2, peer: 5, generation: 9 });
   }
-  t.notOk(table.release(entry, held));
-  t.ok(table.hold(entry, 1, new Uint8Array(64), 0, 64, 0, 0, 0, 0), 'a slot’s whole length');
-  t.notOk(table.hold(entry, 1, new Uint8Array(65), 0, 65, 0, 0, 0, 0), 'and one byte more');
+  t.equal(table.release(entry, held), null);
+  t.ok(table.hold(entry, 1, new Uint8Array(64), 0, 64, 0, 0, 0, 0, 0), 'a slot’s whole length');
+  t.notOk(table.hold(entry, 1, new Uint8Array(65), 0, 65, 0, 0, 0, 0, 0), 'and one byte more');
 });
 
 t.test('of many slots a tenant gets a quarter, and the others find room', async t => {
   const table = make({ slots: 80 });
   const [red, blue] = [add(table, 1), add(table, 2)];
-  const hold = (entry: number, tenant: number): boolean => table.hold(entry, tenant, new Uint8Array(8), 0, 8, 0, 0, 0, 0);
+  const hold = (entry: number, tenant: number): boolean => table.hold(entry, tenant, new Uint8Array(8), 0, 8, 0, 0, 0, 0, 0);
   for (let i = 0; i < 20; i++) t.ok(hold(red, 1), `slot ${i}`);
   t.notOk(hold(red, 1), 'its share, not more');
   t.ok(hold(blue, 2));
+  table.know(red, 17, 0, 8, 100);
   t.ok(table.release(red, { ...NOTHING }));
   t.ok(hold(red, 1), 'a slot that came free counts no more');
 });
@@ -58,8 +60,8 @@ t.test('of many slots a tenant gets a quarter, and the others find room', async 
 t.test('no datagrams or no slots at all is a table that refuses, not one that breaks', async t => {
   const none = make({ slots: 0 });
   const entry = add(none, 1);
-  t.notOk(none.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0));
-  t.notOk(none.release(entry, { ...NOTHING }));
+  t.notOk(none.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0, 0));
+  t.equal(none.release(entry, { ...NOTHING }), null);
   const full = make({ datagrams: 1 }); // with one that waits: it does not give way
   t.equal(add(full, 1), 0);
   t.equal(add(full, 2), -1);
@@ -80,11 +82,11 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
     const row = model.get(name);
     if (row === undefined) return;
     for (const want of row.held) {
-      if (!table.release(row.entry, held)) { wrong.push(`${name} gives back too little`); return; }
-      const bytes = [...table.bytes.subarray(held.at, held.end)];
+      const bytes = table.release(row.entry, held);
+      if (bytes === null) { wrong.push(`${name} gives back too little`); return; }
       if (held.tag !== want.tag || bytes.join() !== want.bytes.join()) wrong.push(`${name} gives back ${held.tag}: ${bytes.join()}, not ${want.tag}: ${want.bytes.join()}`);
     }
-    if (table.release(row.entry, held)) wrong.push(`${name} gives back too much`);
+    if (table.release(row.entry, held) !== null) wrong.push(`${name} gives back too much`);
     row.held = [];
   };
 
@@ -118,10 +120,10 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
         }
         break;
       case 3: case 4:
-        if (row !== undefined) {
+        if (row !== undefined && !row.known) {
           const bytes = Array.from({ length: random.below(33) }, () => random.below(256));
           const used = [...model.values()].reduce((sum, other) => sum + other.held.length, 0);
-          const kept = table.hold(row.entry, scope, Uint8Array.from(bytes), 0, bytes.length, ++tag, 0, 0, 0);
+          const kept = table.hold(row.entry, scope, Uint8Array.from(bytes), 0, bytes.length, ++tag, 0, 0, 0, 0);
           const own = [...model.values()].reduce((sum, other) => sum + (other.scope === scope ? other.held.length : 0), 0);
           if (kept !== (used < sizes.slots && own < 16)) wrong.push(`hold says ${kept} with ${used} slots in use, ${own} by the tenant`);
           if (kept) row.held.push({ tag, bytes });
@@ -132,8 +134,9 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
         for (let entry = table.expired(now, sizes.datagrams); entry >= 0; entry = table.expired(now, sizes.datagrams)) {
           const found = [...model].find(([, other]) => other.entry === entry);
           if (found === undefined || found[1].expires > now) { wrong.push(`entry ${entry} expired too early`); break; }
-          drain(found[0]);
-          table.remove(entry);
+          let overdue = 0;
+          while (table.takeOverdue(entry, now, held)) if (held.tag !== found[1].held[overdue++]?.tag) wrong.push(`entry ${entry} gives back ${held.tag}`);
+          if (overdue !== found[1].held.length) wrong.push(`entry ${entry} gives back ${overdue} and not ${found[1].held.length}`);
           model.delete(found[0]);
         }
         if ([...model.values()].some(other => other.expires <= now)) wrong.push('something was not expired');
@@ -142,4 +145,20 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
     for (const other of model.values()) if (other.ports !== 0 && table.ports(other.entry) !== other.ports) wrong.push('ports of another');
   }
   t.same(wrong, [], `seed ${random.seed}`);
+});
+
+t.test('what another thread sees is the same table; a datagram comes out of its slot once', async t => {
+  const sizes = { datagrams: 4, slots: 3, slotBytes: 64, holders: 3 };
+  const memory = makeFragmentMemory(sizes, 9);
+  const [here, there] = [new FragmentTable(memory, sizes, 1), new FragmentTable(memory, sizes, 2)];
+  const entry = add(here, 7);
+  t.ok(here.hold(entry, 1, new Uint8Array(8).fill(3), 0, 8, 1, 0, 0, 0, 0));
+  t.equal(find(there, 7), entry);
+  there.know(entry, 17, 0, 8, 100);
+  t.same(there.release(entry, { ...NOTHING }), new Uint8Array(8).fill(3));
+  t.equal(here.release(entry, { ...NOTHING }), null);
+  t.notOk(here.takeOverdue(entry, 99, { ...NOTHING }), 'its time is not up');
+  t.equal(here.count, 1);
+  t.notOk(here.takeOverdue(entry, 100, { ...NOTHING }));
+  t.equal(there.count, 0, 'nothing was left in it, so it went');
 });
