@@ -20,7 +20,8 @@ export function demoConfig(ports: CastPorts, adminSocket: string): string {
   return `// Written by "causeway demo". Everybody is 127.0.0.1 and is told apart by port.
 {
   "gateway": {
-    "name": "demo", "listen": "127.0.0.1", "grePort": 0, "vxlanPort": 0, "workers": 1,
+    "name": "demo", "listen": "127.0.0.1", "grePort": 0, "vxlanPort": 0,
+    "workers": 2, "rss": { "mode": "dispatcher" },
     "metrics": "127.0.0.1:0", "admin": { "socket": ${JSON.stringify(adminSocket)} },
     "limits": { "sessions": 1024, "bindings": 1024 },
   },

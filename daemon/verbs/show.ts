@@ -1,11 +1,12 @@
 /** `causeway show`: what a running daemon holds and has counted, asked over its admin socket. */
 import { nearest } from '../../config/problems.js';
-import type { DropsAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
+import type { DropsAnswer, QueuesAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
 import { getJson, Unreachable } from '../cli/admin-client.js';
 import { defaultSockets, findSocket } from '../control/admin-socket.js';
 import { readArgs, readNumber, type Values } from '../cli/args.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
 import { readConfigFile, renderProblems } from '../cli/config-file.js';
+import { renderQueues } from '../cli/queues.js';
 import type { SessionRow } from '../control/sessions.js';
 import type { DropStatus, TenantStatus } from '../control/status.js';
 import { renderBytes, renderSeconds, renderTable } from '../cli/table.js';
@@ -26,11 +27,12 @@ const NOUNS: Readonly<Record<string, Noun>> = {
   tenants: { filters: ['tenant'], render: renderTenants },
   sessions: { filters: ['tenant', 'ca', 'port', 'limit'], render: renderSessions },
   drops: { filters: ['tenant'], render: renderDrops },
+  queues: { filters: [], render: (answer, width) => renderQueues(answer as QueuesAnswer, width) },
 };
 const FILTERS = ['tenant', 'ca', 'port', 'limit'] as const;
 
 export const verb: Verb = {
-  summary: 'tenants, sessions or drops of a running daemon',
+  summary: 'tenants, sessions, drops or queues of a running daemon',
   help: `Usage: causeway show NOUN [filters] [--json] [-c CONFIG | --socket PATH]
 
 Asks a running daemon over its admin socket. Nothing is changed, and no packet waits for the answer.
@@ -39,6 +41,8 @@ Asks a running daemon over its admin socket. Nothing is changed, and no packet w
               sessions; "-" are packets that no tenant can be charged with
   sessions    NAT sessions: inside (CA), outside (pool), remote, TCP state, how long still and how long already
   drops       packets dropped, by tenant and reason, with the reason's meaning; most first
+  queues      how datagrams are spread over workers: by the dispatcher, with its indirection table and rings, or by the
+              kernel, with each worker's sockets
 
   --tenant NAME   that tenant's only
   --ca IP         sessions of that inside address
@@ -53,6 +57,7 @@ Exit codes: 0 answered, 1 the daemon refused the question, 2 usage, 3 config inv
 
 Examples:
   causeway show drops
+  causeway show queues
   causeway show sessions --tenant red --ca 10.0.0.5
   causeway show tenants --json -c gateway.jsonc
 `,

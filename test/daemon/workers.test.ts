@@ -10,6 +10,9 @@ import { ENTRY_MASK } from '../../pipeline/indirection.js';
 import { imbalances } from '../../pipeline/ledger.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { MICROSOFT_KEY, RssHash } from '../../pipeline/rss.js';
+import { FLOW_WORDS } from '../../pipeline/tables/flows.js';
+import { NatState } from '../../pipeline/tables/nat-state.js';
+import { Quiet } from '../../pipeline/tables/quiet.js';
 import { ethernet, gre, nvgre, udp } from '../support/frames.js';
 import { dispatched, startControl } from './control.js';
 import { fromA, GATEWAY_MAC, Peer, until, type Peers } from './daemon.js';
@@ -136,6 +139,28 @@ t.test('a worker that dies among others: its queue moves on, it is replaced, and
   t.equal(sessionsOf(it, new URLSearchParams()).matching, FLOWS);
   await settled(t, it, 5 * FLOWS);
   t.equal(it.crew.restarts, 1);
+});
+
+t.test('a worker that dies holding locks: they are freed, and the sessions behind them go on', async t => {
+  const { control: it, peers, said } = await startControl(t, { mode: dispatched(2) });
+  await it.start();
+  const before = await roundTrip(it, peers, 0);
+  await settled(t, it, 2 * FLOWS);
+
+  // Locks taken in the name of worker 0, as if it had been ended in the midst of a packet: one at most of each kind.
+  const FIRST_WORKER = 1;
+  const nat = new NatState(it.state.nat, it.state.sizes.nat, new Quiet(it.state.quiet), FIRST_WORKER);
+  let held = -1;
+  for (let at = 0; at < nat.flows.end && held < 0; at += FLOW_WORDS) if (nat.isOpen(at) && nat.lockSession(at, false)) held = at;
+  t.ok(held >= 0);
+  t.notOk(it.nat.lockSession(held, false), 'taken, whoever asks');
+  await it.crew.threads[0].terminate();
+  await until('a new worker', () => said.find(({ msg }) => msg === 'worker replaced'));
+  t.ok(it.nat.lockSession(held, false), 'free again');
+  it.nat.locks.unlock();
+  t.same(await roundTrip(it, peers, 1), before);
+  t.equal(sessionsOf(it, new URLSearchParams()).matching, FLOWS);
+  await settled(t, it, 4 * FLOWS);
 });
 
 t.test('a dispatcher that dies is replaced on the same ports; workers and what is in rings stay', async t => {
