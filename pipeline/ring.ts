@@ -1,8 +1,8 @@
 /**
  * A ring of datagrams between two threads: one writes (the dispatcher), one reads (a worker), anyone may look.
  *
- *   header, 512 bytes          slot 0                                  slot 1 …
- *   | counts, a line each |    | 64 of words | headroom, 64 | datagram …
+ *   header, 512 bytes          slot 0                                       slot 1 …
+ *   | counts, a line each |    | words, 40 bytes | headroom, 24 | datagram … |
  *
  * Slots are numbered by a sequence of 32 bits that wraps; slot s lies at s mod the number of slots. Every cell has one
  * writer, but for the two that wake somebody. The writer fills a slot with plain writes and then publishes it with an
@@ -22,8 +22,6 @@
  * from them whether one was in hand; that one is lost, what was before it is done, what comes after it is not. (A thread
  * may be ended between the last thing that it did for a packet and `finished`: then one that got its fate counts as lost.)
  */
-import { HEADROOM } from './context.js';
-
 // Words of the header: a cache line of 16 for each, so that the sides do not fight over one.
 const SLOTS = 0;
 const STRIDE = 1; // bytes from slot to slot
@@ -38,7 +36,7 @@ const EPOCH = 96; // changes when waiters shall look again
 const DEAD = 97; // 1: nobody reads
 const HEADER_LEN = 512;
 
-// Words of a slot, before the headroom.
+// Words of a slot. They share a cache line with the headroom: each line that two threads write costs both of them.
 const KIND = 0;
 const LEN = 1;
 const CARRIER = 2;
@@ -48,7 +46,10 @@ const PORT = 8;
 const BUCKET = 9;
 const BARRIER_QUEUE = 1;
 const BARRIER_SEQUENCE = 2;
-const SLOT_HEADER_LEN = 64;
+const SLOT_WORDS_LEN = 40;
+/** Bytes before a datagram that may be overwritten: the longest tunnel header, 8 + 14, rounded up. */
+export const SLOT_ROOM = 24;
+const DATAGRAM_AT = SLOT_WORDS_LEN + SLOT_ROOM;
 
 const DATAGRAM = 0;
 const BARRIER = 1;
@@ -66,10 +67,10 @@ type WaitAsync = (words: Int32Array, at: number, value: number, timeout?: number
 // In every Node that we run on; TypeScript has it from ES2024 on.
 const waitAsync = (Atomics as unknown as { waitAsync: WaitAsync }).waitAsync;
 
-/** Memory for a ring of `slots` (a power of two) that hold datagrams and their headroom in `slotBytes` each. */
-export function makeRing(slots: number, slotBytes: number): SharedArrayBuffer {
+/** Memory for a ring of `slots` (a power of two) for datagrams of `longest` bytes at most. */
+export function makeRing(slots: number, longest: number): SharedArrayBuffer {
   if (slots < 2 || (slots & (slots - 1)) !== 0) throw new RangeError(`${slots} slots: not a power of two`);
-  const stride = SLOT_HEADER_LEN + Math.ceil(slotBytes / LINE) * LINE;
+  const stride = DATAGRAM_AT + Math.ceil(longest / LINE) * LINE;
   const memory = new SharedArrayBuffer(HEADER_LEN + slots * stride);
   const words = new Int32Array(memory);
   words[SLOTS] = slots;
@@ -111,7 +112,7 @@ export class RingWriter {
     this.#slots = this.#words[SLOTS];
     this.#mask = this.#slots - 1;
     this.#stride = this.#words[STRIDE];
-    this.longest = this.#stride - SLOT_HEADER_LEN - HEADROOM;
+    this.longest = this.#stride - DATAGRAM_AT;
     this.#head = Atomics.load(this.#words, HEAD);
     this.#tail = Atomics.load(this.#words, TAIL);
   }
@@ -119,8 +120,8 @@ export class RingWriter {
   /** Sequence of the next slot. */
   get head(): number { return this.#head; }
 
-  /** Copy a datagram, no longer than `longest`, in, with who sent it. Returns `Written`. */
-  write(datagram: Uint8Array, a: number, b: number, c: number, d: number, port: number, carrier: number, side: number, bucket: number): number {
+  /** Copy a datagram, no longer than `longest`, in, with who sent it: `address` is four words. Returns `Written`. */
+  write(datagram: Uint8Array, address: Int32Array, port: number, carrier: number, side: number, bucket: number): number {
     const at = this.#claim();
     if (at < 0) return Written.full;
     const words = this.#words;
@@ -129,13 +130,10 @@ export class RingWriter {
     words[word + LEN] = datagram.length;
     words[word + CARRIER] = carrier;
     words[word + SIDE] = side;
-    words[word + ADDRESS] = a;
-    words[word + ADDRESS + 1] = b;
-    words[word + ADDRESS + 2] = c;
-    words[word + ADDRESS + 3] = d;
+    for (let i = 0; i < 4; i++) words[word + ADDRESS + i] = address[i];
     words[word + PORT] = port;
     words[word + BUCKET] = bucket;
-    this.#mem.set(datagram, at + SLOT_HEADER_LEN + HEADROOM);
+    this.#mem.set(datagram, at + DATAGRAM_AT);
     return this.#publish();
   }
 
@@ -210,7 +208,7 @@ export class RingReader {
     if (words[TAKEN] !== words[FINISHED]) {
       const word = this.#wordOf(words[FINISHED]);
       if (words[word + KIND] === DATAGRAM) {
-        this.lostAt = (word << 2) + SLOT_HEADER_LEN + HEADROOM;
+        this.lostAt = (word << 2) + DATAGRAM_AT;
         this.lostEnd = this.lostAt + words[word + LEN];
       }
     }
@@ -261,8 +259,8 @@ export class RingReader {
   }
 
   isBarrier(slot: number): boolean { return this.#words[slot + KIND] === BARRIER; }
-  /** Byte position of the slot's datagram, and behind it; `HEADROOM` before it may be overwritten. */
-  atOf(slot: number): number { return (slot << 2) + SLOT_HEADER_LEN + HEADROOM; }
+  /** Byte position of the slot's datagram, and behind it; `SLOT_ROOM` before it may be overwritten. */
+  atOf(slot: number): number { return (slot << 2) + DATAGRAM_AT; }
   endOf(slot: number): number { return this.atOf(slot) + this.#words[slot + LEN]; }
   carrierOf(slot: number): number { return this.#words[slot + CARRIER]; }
   sideOf(slot: number): number { return this.#words[slot + SIDE]; }

@@ -10,12 +10,10 @@ import { Balancer, evacuate, type Move } from '../../pipeline/rebalance.js';
 import { RingWriter, Written } from '../../pipeline/ring.js';
 import { RssHash } from '../../pipeline/rss.js';
 import type { Listen } from '../worker/messages.js';
-import { makeAddressReader } from '../worker/senders.js';
+import { AddressFinder } from './address-finder.js';
 
 /** The ledger's row for packets that no tenant can be charged with. */
 const NOBODY = 0;
-/** Stands for a sender whose address cannot be read; no policy knows it. */
-const NOWHERE = [0, 0, 0, 0] as const;
 
 export interface SpreaderParts {
   readonly rings: readonly SharedArrayBuffer[];
@@ -30,7 +28,7 @@ export class Spreader {
   readonly #ledger: Ledger;
   readonly #rings: readonly RingWriter[];
   readonly #hash: RssHash;
-  readonly #wordsOf = makeAddressReader();
+  readonly #addresses = new AddressFinder();
   readonly #alive: boolean[];
   readonly #balancer: Balancer | undefined;
   /** Packets by entry, up to the interval before. */
@@ -58,8 +56,7 @@ export class Spreader {
       this.#drop(datagram.length, Reason.datagram_too_long);
       return;
     }
-    const words = this.#wordsOf(from.address) ?? NOWHERE;
-    const written = ring.write(datagram, words[0], words[1], words[2], words[3], from.port, carrier, side, entry);
+    const written = ring.write(datagram, this.#addresses.find(from.address, from.port), from.port, carrier, side, entry);
     this.table.count(entry, queue, written === Written.full);
     if (written === Written.asleep) this.#flushSoon();
     else if (written === Written.full) this.#drop(datagram.length, Reason.ring_full);

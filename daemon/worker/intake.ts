@@ -2,13 +2,17 @@
  * Where a worker's datagrams come from when a dispatcher receives them: its ring. Loaded, it takes them in batches and
  * lets the event loop turn in between, so that sends, timers and messages have their turn; idle, it sleeps.
  */
-import { HEADROOM } from '../../pipeline/context.js';
-import { RingReader, ringDepth } from '../../pipeline/ring.js';
+import { RingReader, SLOT_ROOM, ringDepth } from '../../pipeline/ring.js';
 
 /** Datagrams between two turns of the event loop. */
 const BATCH = 64;
-/** Being woken costs the dispatcher some 10 µs, a turn of our loop costs us one. */
-const LINGER_TURNS = 16;
+/**
+ * Being woken costs the dispatcher some 10 µs, as much as it needs for four datagrams. So who was busy stays awake for a
+ * while: each datagram buys some empty turns of the event loop, of 1 µs or so, and many of them a little more than the
+ * dispatcher's longest turn of 32 datagrams.
+ */
+const TURNS_EACH = 5;
+const MOST_TURNS = 160;
 /** How often it looks whether the kernel is done with slots that it keeps. */
 const KEPT_LOOK_MS = 1;
 
@@ -23,8 +27,8 @@ export interface IntakeParts {
   lost(mem: Uint8Array, at: number, end: number): void;
   /** Datagrams that the kernel has not taken yet; asked only while it keeps a slot. */
   pending(): number;
-  /** Empty turns of the event loop before it sleeps. */
-  readonly lingerTurns?: number;
+  /** Empty turns of the event loop that a datagram buys before it sleeps. */
+  readonly turnsEach?: number;
 }
 
 export class Intake {
@@ -34,17 +38,18 @@ export class Intake {
   readonly #reader: RingReader;
   readonly #kept: number[] = [];
   readonly #turn = (): void => this.#run();
-  readonly #lingerTurns: number;
-  #idleTurns = 0;
+  readonly #turnsEach: number;
+  /** Empty turns to go. */
+  #turns = 0;
   #keptTimer: NodeJS.Timeout | undefined;
   #stopping: (() => void) | undefined;
-  #stopped = false;
+  #isRunning = false;
 
   constructor(parts: IntakeParts) {
     this.#parts = parts;
     this.#reader = new RingReader(parts.rings, parts.queue);
     this.mem = this.#reader.mem;
-    this.#lingerTurns = parts.lingerTurns ?? LINGER_TURNS;
+    this.#turnsEach = parts.turnsEach ?? TURNS_EACH;
   }
 
   /** Datagrams that wait in the ring. */
@@ -54,6 +59,7 @@ export class Intake {
   start(): void {
     const { lostAt, lostEnd } = this.#reader;
     if (lostAt >= 0) this.#parts.lost(this.mem, lostAt, lostEnd);
+    this.#isRunning = true;
     setImmediate(this.#turn);
   }
 
@@ -63,7 +69,7 @@ export class Intake {
    */
   stop(): Promise<void> {
     return new Promise(resolve => {
-      if (this.#stopped) return resolve();
+      if (!this.#isRunning) return resolve();
       this.#stopping = resolve;
       this.#reader.wake();
     });
@@ -76,7 +82,7 @@ export class Intake {
   }
 
   #run(): void {
-    if (this.#stopped) return;
+    if (!this.#isRunning) return;
     const reader = this.#reader;
     const { deliver } = this.#parts;
     let waits: Promise<unknown> | undefined;
@@ -94,7 +100,7 @@ export class Intake {
       const at = reader.atOf(slot);
       reader.take();
       deliver(
-        reader.mem, at - HEADROOM, at, reader.endOf(slot),
+        reader.mem, at - SLOT_ROOM, at, reader.endOf(slot),
         reader.addressOf(slot, 0), reader.addressOf(slot, 1), reader.addressOf(slot, 2), reader.addressOf(slot, 3), reader.portOf(slot),
         reader.carrierOf(slot), reader.sideOf(slot),
       );
@@ -110,9 +116,10 @@ export class Intake {
       void waits.then(this.#turn);
       return;
     }
-    if (taken > 0) this.#idleTurns = 0;
+    if (taken > 0) this.#turns = Math.min(MOST_TURNS, this.#turns + taken * this.#turnsEach);
     else if (this.#stopping !== undefined) return this.#finish(this.#stopping);
-    else if (++this.#idleTurns > this.#lingerTurns) {
+    else if (--this.#turns < 0) {
+      this.#turns = 0;
       const asleep = this.#reader.sleep();
       if (asleep !== undefined) {
         void asleep.then(this.#turn);
@@ -123,7 +130,7 @@ export class Intake {
   }
 
   #finish(done: () => void): void {
-    this.#stopped = true;
+    this.#isRunning = false;
     clearInterval(this.#keptTimer);
     done();
   }

@@ -1,7 +1,6 @@
 import t from 'tap';
 import type { RemoteInfo } from 'node:dgram';
 import { Spreader } from '../../../daemon/dispatcher/spreader.js';
-import { HEADROOM } from '../../../pipeline/context.js';
 import { ENTRIES, makeIndirection } from '../../../pipeline/indirection.js';
 import { Ledger, imbalances, ledgerBytes, totals } from '../../../pipeline/ledger.js';
 import { Carrier, Side } from '../../../pipeline/packet.js';
@@ -14,7 +13,7 @@ const FROM = { address: '192.0.2.11', family: 'IPv4', port: 50000, size: 0 } as 
 const hash = new RssHash(MICROSOFT_KEY);
 
 function make(queues: number, slots = 64, rebalance = true) {
-  const rings = Array.from({ length: queues }, () => makeRing(slots, HEADROOM + 512));
+  const rings = Array.from({ length: queues }, () => makeRing(slots, 512));
   const ledger = new Ledger(new SharedArrayBuffer(ledgerBytes(1)));
   const spreader = new Spreader({ rings, indirection: makeIndirection(queues), ledger, key: MICROSOFT_KEY, rebalance });
   const readers = rings.map((_, queue) => new RingReader(rings, queue));

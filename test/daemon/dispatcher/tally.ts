@@ -10,7 +10,7 @@ export interface ReaderStart {
   readonly slowOneIn: number;
   readonly slowUs: number;
   readonly seed: number;
-  readonly lingerTurns: number;
+  readonly turnsEach: number;
   /** Ends its thread when this flow comes; -1: never. */
   readonly diesOf: number;
 }
