@@ -120,8 +120,8 @@ export class RingWriter {
   /** Sequence of the next slot. */
   get head(): number { return this.#head; }
 
-  /** Copy a datagram, no longer than `longest`, in, with who sent it: `address` is four words. Returns `Written`. */
-  write(datagram: Uint8Array, address: Int32Array, port: number, carrier: number, side: number, bucket: number): number {
+  /** Copy a datagram, no longer than `longest`, in, with who sent it: address a, b, c, d. Returns `Written`. */
+  write(datagram: Uint8Array, a: number, b: number, c: number, d: number, port: number, carrier: number, side: number, bucket: number): number {
     const at = this.#claim();
     if (at < 0) return Written.full;
     const words = this.#words;
@@ -130,7 +130,10 @@ export class RingWriter {
     words[word + LEN] = datagram.length;
     words[word + CARRIER] = carrier;
     words[word + SIDE] = side;
-    for (let i = 0; i < 4; i++) words[word + ADDRESS + i] = address[i];
+    words[word + ADDRESS] = a;
+    words[word + ADDRESS + 1] = b;
+    words[word + ADDRESS + 2] = c;
+    words[word + ADDRESS + 3] = d;
     words[word + PORT] = port;
     words[word + BUCKET] = bucket;
     this.#mem.set(datagram, at + DATAGRAM_AT);

@@ -56,7 +56,8 @@ export class Spreader {
       this.#drop(datagram.length, Reason.datagram_too_long);
       return;
     }
-    const written = ring.write(datagram, this.#addresses.find(from.address, from.port), from.port, carrier, side, entry);
+    const address = this.#addresses.find(from.address, from.port);
+    const written = ring.write(datagram, address[0], address[1], address[2], address[3], from.port, carrier, side, entry);
     this.table.count(entry, queue, written === Written.full);
     if (written === Written.asleep) this.#flushSoon();
     else if (written === Written.full) this.#drop(datagram.length, Reason.ring_full);

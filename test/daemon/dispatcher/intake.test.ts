@@ -5,7 +5,6 @@ import { until } from '../daemon.js';
 
 /** Word of a ring that says whether its reader sleeps. */
 const SLEEPS = 48;
-const ADDRESS = Int32Array.of(0, 0, 0xffff, 0xc000020b);
 
 /** A ring and an intake of it in this thread. */
 function make(slots: number, parts: Partial<IntakeParts> = {}) {
@@ -14,7 +13,7 @@ function make(slots: number, parts: Partial<IntakeParts> = {}) {
   const got: number[] = [];
   const intake = (): Intake => new Intake({ rings, queue: 0, pending: () => 0, lost() {}, deliver: (mem, _start, at) => { got.push(mem[at]); }, ...parts });
   const put = (value: number): number => {
-    const written = writer.write(Uint8Array.of(value), ADDRESS, 50000, 1, 2, 7);
+    const written = writer.write(Uint8Array.of(value), 0, 0, 0xffff, 0xc000020b, 50000, 1, 2, 7);
     if (written === Written.asleep) writer.wake();
     return written;
   };

@@ -7,7 +7,6 @@ import { seeded, type Seeded } from '../../support/seeded.js';
 import { Tally, type ReaderReport, type ReaderStart } from './tally.js';
 
 const FLOWS = 64;
-const NOWHERE = new Int32Array(4);
 const LOADER = new URL('../../support/typescript.mjs', import.meta.url).href;
 
 interface Readers { readonly rings: SharedArrayBuffer[]; readonly writers: RingWriter[]; readonly threads: Worker[]; readonly seen: Int32Array<SharedArrayBuffer>; readonly tally: Int32Array<SharedArrayBuffer> }
@@ -40,7 +39,7 @@ const datagram = new Uint8Array(8);
 function tryWrite(writer: RingWriter, flow: number, number: number): boolean {
   putU32(datagram, 0, flow);
   putU32(datagram, 4, number);
-  const written = writer.write(datagram, NOWHERE, 0, 0, 0, flow);
+  const written = writer.write(datagram, 0, 0, 0, 0, 0, 0, 0, flow);
   if (written === Written.asleep) writer.wake();
   return written !== Written.full;
 }
