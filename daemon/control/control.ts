@@ -12,6 +12,7 @@ import type { NatState } from '../../pipeline/tables/nat-state.js';
 import { readClock, startClock, TICK_MS } from '../worker/clock.js';
 import { readConfigFile, UnreadableFile } from '../cli/config-file.js';
 import { makeCounters } from '../worker/counters.js';
+import { checkFree } from '../worker/reuse-port.js';
 import type { DispatcherStart } from '../dispatcher/messages.js';
 import { Crew } from './crew.js';
 import type { Logger } from './log.js';
@@ -111,6 +112,7 @@ export class Control {
   async start(): Promise<void> {
     const { mode, workers, reason } = this.receiveMode;
     this.log.info({ mode, workers, reason }, 'receive mode');
+    if (this.receiveMode.shared) await checkFree(listens(this.config));
     await this.crew.start();
     // It keeps nothing alive: the threads do, as long as there are any.
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();

@@ -193,7 +193,7 @@ export async function openPeers(): Promise<Peers> {
 export function labConfig({ hostA, hostB, inet }: Peers) {
   return {
     gateway: {
-      name: 'under-test', listen: ['127.0.0.1'] as string[], grePort: 0, vxlanPort: 0, metrics: '127.0.0.1:0', logLevel: 'debug',
+      name: 'under-test', listen: ['127.0.0.1'] as string[], workers: 'auto' as number | 'auto', grePort: 0, vxlanPort: 0, metrics: '127.0.0.1:0', logLevel: 'debug',
       admin: {} as { socket?: string }, limits: { tenants: 8, sessions: 1024, bindings: 1024, fragments: 16, heldFragments: 16 }, receiveBuffer: 262144, sendBuffer: 262144,
     },
     hosts: [

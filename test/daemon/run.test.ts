@@ -33,7 +33,7 @@ async function flow({ daemon, peers }: { daemon: Daemon; peers: Peers }, sport: 
 }
 
 t.test('a packet goes from an NVGRE host to the Internet and its answer comes back, and everything that counts says so', async t => {
-  const { daemon, folder, peers } = await lab(t);
+  const { daemon, folder, peers } = await lab(t, config => { config.gateway.workers = 1; });
   const port = daemon.port('gre');
   peers.hostA.send(fromA(udp(VM, 5000, SERVER, 53, 'question')), port);
   const out = await peers.inet.take();
