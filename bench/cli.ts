@@ -62,7 +62,9 @@ export async function runBenches(argv: readonly string[], suite: readonly Bench[
     results.push(result);
     if (!json) io.out(`${table.row(result)}\n`);
   }
-  for (const { name, why } of missing) io.err(`${name} was not measured: ${why}\n`);
+  for (const why of new Set(missing.map(each => each.why))) {
+    io.err(`Not measured here, ${why}: ${missing.filter(each => each.why === why).map(({ name }) => name).join(', ')}\n`);
+  }
   if (json) io.out(`${JSON.stringify(results.map(result => ({ ...result, ...machine })), null, 2)}\n`);
   if (write) io.writeResults(renderResults(results, machine, new Map(suite.map(({ name, what }) => [name, what])), missing));
   return DONE;

@@ -29,11 +29,15 @@ export interface Effort {
   readonly slowRounds: number;
   /** Milliseconds that live traffic flows before it is judged. */
   readonly trialMs: number;
+  /** How near to each other a rate that is carried and one that is not must lie, as a part of it. */
+  readonly precision: number;
+  /** Part of what is large (flows by the million, captures) that is really built: 1 unless only its running matters. */
+  readonly part: number;
 }
 
-export const FULL: Effort = { warmUpMs: 120, rounds: 7, roundMs: 40, slowRounds: 3, trialMs: 400 };
+export const FULL: Effort = { warmUpMs: 120, rounds: 7, roundMs: 40, slowRounds: 3, trialMs: 400, precision: 0.02, part: 1 };
 /** Enough to see that everything runs; the figures are rough. */
-export const QUICK: Effort = { warmUpMs: 10, rounds: 3, roundMs: 2, slowRounds: 1, trialMs: 40 };
+export const QUICK: Effort = { warmUpMs: 10, rounds: 3, roundMs: 2, slowRounds: 1, trialMs: 40, precision: 0.4, part: 1 / 64 };
 
 /** One sample a round, per operation, in the bench's unit. */
 export interface Measured {
@@ -104,7 +108,8 @@ function pass(work: Work): number {
   return performance.now() - began;
 }
 
-function sampleNs(work: Work, roundMs: number): number {
+/** Nanoseconds an operation takes, over passes of so much work. */
+export function sampleNs(work: Work, roundMs: number): number {
   let ms = 0;
   let passes = 0;
   while (ms < roundMs) {

@@ -6,12 +6,17 @@ const SUBNET_RECORDS = 200;
 
 /** `tenants` tenants with `records` lookup records each, in subnets of at most 200. */
 export function largeConfig(tenants: number, records: number): string {
-  return JSON.stringify({
+  return JSON.stringify(largeConfigObject(tenants, records), null, 1); // one value a line, as people write
+}
+
+/** The same as an object; `paOf` says where host `i` is. */
+export function largeConfigObject(tenants: number, records: number, paOf = (i: number): string => `198.51.100.${i + 1}`): { gateway: object; hosts: object[]; uplinks: object[]; tenants: object[] } {
+  return {
     gateway: { listen: '192.0.2.1', limits: { tenants } },
-    hosts: Array.from({ length: HOSTS }, (_, i) => ({ name: `host-${i}`, pa: `198.51.100.${i + 1}`, encap: i % 2 === 0 ? 'nvgre' : 'vxlan' })),
+    hosts: Array.from({ length: HOSTS }, (_, i) => ({ name: `host-${i}`, pa: paOf(i), encap: i % 2 === 0 ? 'nvgre' : 'vxlan' })),
     uplinks: [{ name: 'inet', pa: '192.0.2.20' }, { name: 'core', pa: '192.0.2.21' }],
     tenants: Array.from({ length: tenants }, (_, i) => tenant(i, records)),
-  }, null, 1); // one value a line, as people write
+  };
 }
 
 function tenant(index: number, records: number): object {

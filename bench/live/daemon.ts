@@ -7,20 +7,16 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { getJson } from '../../daemon/cli/admin-client.js';
+import { built } from './roles.js';
 
 /** A config of many tenants takes its time. */
 const PATIENCE_MS = 30_000;
+const WORDS_KEPT = 20;
 const KIB = 1024;
 
 /** Tells V8 to print every collection, in each thread: as a flag of Node's it would not be let into worker threads. */
 const TRACE_GC = `data:text/javascript,${encodeURIComponent('import{setFlagsFromString}from"node:v8";setFlagsFromString("--trace-gc")')}`;
 const GC_LINE = /^\[\d+:0x[0-9a-f]+\] +\d+ ms: .*? MB,?.*? ([\d.]+) \/ [\d.]+ ms /;
-
-/** A built file, beside this program or in the folder that CAUSEWAY_DIST names. */
-function built(file: string): string {
-  const folder = process.env.CAUSEWAY_DIST ?? (import.meta.url.endsWith('.ts') ? fileURLToPath(new URL('../../dist', import.meta.url)) : fileURLToPath(new URL('.', import.meta.url)));
-  return join(folder, file);
-}
 
 /** Milliseconds of a line that V8 prints about a collection; undefined for other lines. */
 export function gcPauseOf(line: string): number | undefined {
@@ -36,19 +32,19 @@ export class LiveDaemon {
   readonly #words: string[] = [];
   readonly #lines: LogLine[] = [];
   #wake: () => void = () => {};
-  /** Every collection since the start or since this was emptied, milliseconds; only with `traceGc`. */
-  readonly gcPauses: number[] = [];
+  readonly #pauses: number[] = [];
 
   private constructor(config: object, traceGc: boolean) {
     this.write(config);
-    this.#child = spawn(process.execPath, [...(traceGc ? ['--import', TRACE_GC] : []), built('causeway.js'), 'run', '-c', this.#file], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.#child = spawn(process.execPath, [...(traceGc ? ['--import', TRACE_GC] : []), fileURLToPath(built('causeway.js')), 'run', '-c', this.#file], { stdio: ['ignore', 'pipe', 'pipe'] });
     const listen = (line: string): void => {
       const pause = gcPauseOf(line);
       if (pause !== undefined) {
-        this.gcPauses.push(pause);
+        this.#pauses.push(pause);
         return;
       }
       this.#words.push(line);
+      if (this.#words.length > WORDS_KEPT) this.#words.shift();
       if (line.startsWith('{')) this.#lines.push(JSON.parse(line) as LogLine);
       this.#wake();
     };
@@ -119,6 +115,12 @@ export class LiveDaemon {
         };
       });
     }
+  }
+
+  /** Every collection since this was last asked, milliseconds; only with `traceGc`. */
+  async forgetPauses(): Promise<number[]> {
+    await this.ask('/v1/status'); // its output up to now has been read
+    return this.#pauses.splice(0);
   }
 
   async close(): Promise<void> {

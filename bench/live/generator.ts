@@ -7,10 +7,12 @@ import { FLOWS, HOSTS, datagramOf, hostOf, makeClock, stamp } from './traffic.js
 /**
  * `ports`: where to send from now on; several take turns, host by host. `asHosts`: from the ports that were said, which
  * can be aimed once only: Linux gives a socket's port away when it is disconnected. `pps`: packets per second, or Infinity.
+ * `stamped`: each packet bears its number, from 0, and its time. `open`: one packet of each of so many flows.
  */
 export type ToGenerator =
   | { readonly type: 'aim'; readonly ports: readonly number[]; readonly asHosts: boolean }
-  | { readonly type: 'run'; readonly pps: number; readonly ms: number; readonly stamped: boolean };
+  | { readonly type: 'run'; readonly pps: number; readonly ms: number; readonly stamped: boolean }
+  | { readonly type: 'open'; readonly pps: number; readonly flows: number };
 /** How many left, and how long that took. */
 export interface Run { readonly sent: number; readonly ms: number }
 
@@ -32,6 +34,7 @@ export async function playGenerator(): Promise<void> {
   let sequence = 0;
 
   function run({ pps, ms, stamped }: { pps: number; ms: number; stamped: boolean }): Run {
+    if (stamped) sequence = 0;
     const isPaced = Number.isFinite(pps);
     const total = isPaced ? Math.round(pps * ms / 1000) : Infinity;
     const began = performance.now();
@@ -51,9 +54,19 @@ export async function playGenerator(): Promise<void> {
     return { sent, ms: performance.now() - began };
   }
 
+  function open({ pps, flows }: { pps: number; flows: number }): Run {
+    const began = performance.now();
+    for (let f = 0; f < flows;) {
+      const due = Math.min(flows, Math.floor((performance.now() - began) * pps / 1000) + 1);
+      for (; f < due; f++) sockets[hostOf(f)].send(datagramOf(f));
+      Atomics.wait(nap, 0, 0, NAP_MS);
+    }
+    return { sent: flows, ms: performance.now() - began };
+  }
+
   control.on('message', (message: ToGenerator) => {
-    if (message.type === 'run') {
-      control.postMessage(run(message));
+    if (message.type !== 'aim') {
+      control.postMessage(message.type === 'run' ? run(message) : open(message));
       return;
     }
     void aim(message.ports, message.asHosts).then(() => control.postMessage('aimed'));

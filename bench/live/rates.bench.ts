@@ -30,7 +30,7 @@ export interface RatesOfBoth { readonly gateway: Rates; readonly loops: Rates; r
 async function measureRound(path: Path, effort: Effort, rates: Rates): Promise<void> {
   await prime(path);
   const most = await flooded(path, effort.trialMs);
-  const search = new Search(pps => trial(path, pps, effort.trialMs));
+  const search = new Search(pps => trial(path, pps, effort.trialMs), effort.precision);
   rates.most.push(most);
   rates.pdr.push(await search.highest(SOME_LOSS, most));
   rates.ndr.push(await search.highest(NO_LOSS, most));

@@ -1,11 +1,15 @@
-/** The parts that live benches are played in: threads of this program, each an instance of main.ts with its part as argument. */
+/** The parts that benches are played in: threads of this program, each an instance of main.ts with its part as argument. */
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, workerData } from 'node:worker_threads';
+import { playAlone } from '../pipeline/alone.js';
+import { playDrain } from './drain.js';
 import { playEar } from './ear.js';
 import { playGenerator } from './generator.js';
 import { playLoop } from './loop.js';
 import { playSink } from './sink.js';
 
-const ROLES = { ear: playEar, generator: playGenerator, loop: playLoop, sink: playSink } as const;
+const ROLES = { alone: playAlone, drain: playDrain, ear: playEar, generator: playGenerator, loop: playLoop, sink: playSink } as const;
 export type RoleName = keyof typeof ROLES;
 
 const FLAG = '--as=';
@@ -16,6 +20,17 @@ export function roleOf(argv: readonly string[]): (() => Promise<void>) | undefin
   return name !== undefined && name in ROLES ? () => ROLES[name as RoleName](workerData) : undefined;
 }
 
+function ownScript(): URL {
+  return new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : './bench.js', import.meta.url);
+}
+
+/** A built file of the daemon's, beside this program or in the folder that CAUSEWAY_DIST names. */
+export function built(file: string): URL {
+  const { CAUSEWAY_DIST } = process.env;
+  if (CAUSEWAY_DIST !== undefined) return pathToFileURL(join(CAUSEWAY_DIST, file));
+  return new URL(`${import.meta.url.endsWith('.ts') ? '../../dist' : '.'}/${file}`, import.meta.url);
+}
+
 /** A thread that plays a part, and says one thing at a time. */
 export class Player {
   readonly #thread: Worker;
@@ -23,16 +38,17 @@ export class Player {
   readonly #said: unknown[] = [];
   #fault: Error | undefined;
 
-  constructor(role: RoleName, data: object) {
-    const isSource = import.meta.url.endsWith('.ts');
-    this.#thread = new Worker(new URL(isSource ? '../main.ts' : './bench.js', import.meta.url), { argv: [FLAG + role], workerData: data, name: role });
+  /** A part of ours by its name, or a script of the daemon's. */
+  constructor(role: RoleName | URL, data: object) {
+    const name = role instanceof URL ? fileURLToPath(role) : role;
+    this.#thread = role instanceof URL ? new Worker(role, { workerData: data, execArgv: [] }) : new Worker(ownScript(), { argv: [FLAG + role], workerData: data, name });
     this.#thread.on('message', (message: unknown) => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#said.push(message);
       else next.resolve(message);
     });
     this.#thread.on('error', (error: Error) => this.#fail(error));
-    this.#thread.on('exit', code => this.#fail(new Error(`${role} ended with ${code}`)));
+    this.#thread.on('exit', code => this.#fail(new Error(`${name} ended with ${code}`)));
   }
 
   tell(message: unknown): void {

@@ -16,11 +16,10 @@ export interface Trial {
 export const NO_LOSS = 0;
 export const SOME_LOSS = 0.005;
 
-/** Width of the last interval, as a part of its upper end. */
-const PRECISION = 0.02;
 /** The first step while one end of the interval is not known; each one after it is the square of the last. */
 const STEP = 1.25;
 const MOST_TRIALS = 24;
+const LEAST_PPS = 1000;
 /** Offered less than this part of what was asked for: the generator can no more. */
 const FULL_SPEED = 0.9;
 
@@ -30,12 +29,13 @@ export class Search {
   readonly #run: (pps: number) => Promise<Trial>;
   readonly #precision: number;
 
-  constructor(run: (pps: number) => Promise<Trial>, precision = PRECISION) {
+  /** `precision`: width of the last interval, as a part of its upper end. */
+  constructor(run: (pps: number) => Promise<Trial>, precision: number) {
     this.#run = run;
     this.#precision = precision;
   }
 
-  /** The highest rate tried with at most `loss`, close below the lowest one tried with more; `guess` is where to begin. */
+  /** The highest rate tried with at most `loss`, close below the lowest one tried with more; `guess` is where to begin. 0 when there is none. */
   async highest(loss: number, guess: number): Promise<number> {
     let step = STEP;
     for (let i = 0; i < MOST_TRIALS; i++) {
@@ -45,10 +45,11 @@ export class Search {
       if (good > 0 && bad < Infinity && bad - good <= bad * this.#precision) return good;
       const next = good === 0 && bad === Infinity ? guess : good === 0 ? bad / step : bad === Infinity ? good * step : (good + bad) / 2;
       if (i > 0 && (good === 0 || bad === Infinity)) step *= step;
+      if (next < LEAST_PPS) break;
       const trial = await this.#try(next, loss);
       if (trial.loss <= loss && trial.pps < next * FULL_SPEED) return trial.pps;
     }
-    throw new Error(`no rate with a loss of at most ${loss} in ${MOST_TRIALS} trials`);
+    return 0;
   }
 
   async #try(pps: number, loss: number): Promise<Trial> {

@@ -19,7 +19,9 @@ const PAYLOAD_IN = NVGRE_LEN + ETHERNET_LEN + IPV4_MIN_LEN + UDP_LEN;
 const GRE_LEN = 4;
 const PAYLOAD_OUT = GRE_LEN + IPV4_MIN_LEN + UDP_LEN;
 
-const FIRST_VSID = 5000;
+/** 64 in all: room for a million flows. */
+const POOL_ADDRESSES = 16;
+const FIRST_VSID = 0xf00000;
 const FIRST_CA = 0x0a00000a;
 const FIRST_SERVER = 0xc6120000; // 198.18.0.0/15, set aside for benches (RFC 2544)
 const SERVER_PORT = 443;
@@ -36,28 +38,28 @@ export function hostOf(f: number): number {
 export function gatewayConfig(hostPorts: readonly number[], uplinkPort: number, gateway: object): object {
   return {
     gateway: { listen: ADDRESS, grePort: 0, vxlanPort: 0, metrics: false, logLevel: 'info', ...gateway },
-    hosts: hostPorts.map((port, i) => ({ name: `host-${i}`, pa: `${ADDRESS}:${port}`, encap: 'nvgre' })),
+    hosts: hostPorts.map((port, i) => ({ name: `peer-${i}`, pa: `${ADDRESS}:${port}`, encap: 'nvgre' })),
     uplinks: [{ name: 'inet', pa: `${ADDRESS}:${uplinkPort}` }],
     tenants: Array.from({ length: TENANTS }, (_, t) => ({
-      name: `tenant-${t}`, rdid: `6f1c2a70-51d5-4f0e-9a53-${String(t).padStart(12, '0')}`,
+      name: `live-${t}`, rdid: `6f1c2a70-51d5-4f0e-9a54-${String(t).padStart(12, '0')}`,
       subnets: [{ vsid: FIRST_VSID + t, prefix: '10.0.0.0/24' }],
-      records: hostPorts.map((_port, i) => ({ ca: `10.0.0.${10 + i}`, mac: `00:15:5d:00:00:${i.toString(16).padStart(2, '0')}`, host: `host-${i}` })),
+      records: hostPorts.map((_port, i) => ({ ca: `10.0.0.${10 + i}`, mac: `00:15:5d:00:00:${i.toString(16).padStart(2, '0')}`, host: `peer-${i}` })),
       routes: [{ prefix: '0.0.0.0/0', via: 'nat' }],
-      nat: { uplink: 'inet', pool: [`203.0.113.${10 + t}`] },
+      nat: { uplink: 'inet', pool: [`192.0.2.${t * POOL_ADDRESSES}/28`] },
     })),
   };
 }
 
-/** A datagram of flow `f`. The inner UDP checksum is left out, as RFC 768 allows, so that the payload can be written anew. */
+/** A datagram of flow `f`, of which there are ten millions. The inner UDP checksum is left out, as RFC 768 allows, so that the payload can be written anew. */
 export function datagramOf(f: number): Buffer {
   const host = hostOf(f);
-  const src = FIRST_CA + host, dst = FIRST_SERVER + f;
+  const src = FIRST_CA + host, dst = FIRST_SERVER + (f & 0xffff);
   const mem = Buffer.alloc(NVGRE_LEN + ETHERNET_LEN + PACKET_LEN);
   const frame = writeNvgre(mem, 0, FIRST_VSID + Math.floor(f / HOSTS) % TENANTS, 0);
   const l3 = frame + ETHERNET_LEN;
   writeEthernet(mem, frame, 0x0200, 1, MAC_HIGH, MAC_LOW + host, EtherType.ipv4);
   const l4 = l3 + writeIpv4(mem, l3, PACKET_LEN, 0, false, 64, IpProtocol.udp, src, dst);
-  writeUdp(mem, l4, FIRST_PORT + f, SERVER_PORT, PACKET_LEN - IPV4_MIN_LEN);
+  writeUdp(mem, l4, FIRST_PORT + Math.floor(f / (HOSTS * TENANTS)), SERVER_PORT, PACKET_LEN - IPV4_MIN_LEN);
   return mem;
 }
 

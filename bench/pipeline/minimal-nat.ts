@@ -41,10 +41,10 @@ function patch(mem: Uint8Array, at: number, gained: number): void {
   putU16(mem, at, ~fold((~u16(mem, at) & 0xffff) + gained));
 }
 
-/** Translate every datagram of `ring` to GRE (`out`) or, towards the host, to NVGRE. A record for each is put in first. */
+/** Translate the datagrams of `ring` to GRE (`out`) or, towards the host, to NVGRE. A record for each is put in first. */
 export function minimalNat(ring: Ring, out: boolean): Work {
   let slots = 8;
-  while (slots < ring.count * 2) slots *= 2;
+  while (slots < ring.flows * 2) slots *= 2;
   const words = new Int32Array(slots * STRIDE);
   const mask = slots - 1;
   const mem = ring.slots;
@@ -68,8 +68,9 @@ export function minimalNat(ring: Ring, out: boolean): Work {
     return find(u32(mem, l3 + IPV4_SRC) | 0, u32(mem, l3 + IPV4_DST) | 0, u32(mem, l3 + IPV4_MIN_LEN) | 0, vsid);
   }
 
-  ring.restore();
-  for (let i = 0; i < ring.count; i++) {
+  for (let flow = 0; flow < ring.flows; flow++) {
+    const i = flow % ring.size;
+    if (i === 0) ring.restore();
     const l3 = ring.at(i) + header;
     const free = ~lookUp(ring.at(i));
     if (free < 0) continue;
@@ -85,7 +86,7 @@ export function minimalNat(ring: Ring, out: boolean): Work {
   }
 
   return {
-    ops: ring.count,
+    ops: ring.size,
     restore: () => ring.restore(),
     run(from, to) {
       let seen = 0;
@@ -106,7 +107,7 @@ export function minimalNat(ring: Ring, out: boolean): Work {
           seen += writeNvgre(mem, l3 - ETHERNET_LEN - NVGRE_LEN, VSID_OUT, 0);
         }
         counters[0]++;
-        counters[1] += ring.ends[i] - l3;
+        counters[1] += at + ring.len - l3;
       }
       return seen + counters[0];
     },

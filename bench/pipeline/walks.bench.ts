@@ -1,28 +1,44 @@
 /** Packets through the whole pipeline in memory, from the UDP payload that came to the one that goes. */
 import { imbalances, totals } from '../../pipeline/ledger.js';
-import { measureNs, warmUp, type Effort, type Measured } from '../harness.js';
-import type { Bench } from '../result.js';
+import { measureNs, once, type Effort, type Measured } from '../harness.js';
+import type { Bench, Target } from '../result.js';
+import { measureAlone, type AloneData } from './alone.js';
 import { minimalNat } from './minimal-nat.js';
 import { ROOM } from './ring.js';
-import { WALKS, makeRing, makeWorld, through, type WalkName, type World } from './world.js';
+import { SMALLEST, WALKS, idle, makeBusyWorld, makeRing, openAll, through, type WalkName, type World } from './world.js';
 
-const FLOWS = [1024, 65536] as const;
-const RULES = [0, 100] as const;
-const NEW_FLOWS = 16384;
+const K = 1024;
+const FLOWS = [K, 64 * K, 1024 * K] as const;
+const LENGTHS = [SMALLEST, 1400] as const;
+/** Flows without a session get an eighth as many records as there are sessions. */
+const PLAIN_PART = 8;
+const MOST_SESSIONS = FLOWS[2];
+/** "Everything on" has so many rules a tenant, none of which matches. */
+const RULES = 100;
+const NEW_FLOWS = 16 * K;
 
 const WHAT: Record<WalkName, string> = {
   natOut: 'NVGRE → NAT → GRE', natIn: 'GRE → NAT → NVGRE', subnet: 'NVGRE → other subnet → VXLAN', forward: 'NVGRE → forward → GRE with a key',
-  site: 'NVGRE → site → GRE with a key',
+  forwardIn: 'GRE with a key → NVGRE', site: 'NVGRE → site → GRE with a key',
 };
 
-/** A world that all walks have gone through: a gateway has all of them in use, and its code is compiled for all. */
-function makeBusyWorld(effort: Effort, rules: number): World {
-  const world = makeWorld(rules);
-  warmUp(effort, WALKS.flatMap(walk => {
-    const ring = makeRing(world, walk, FLOWS[0]);
-    return [through(world, ring), through(world, ring, ROOM)];
-  }));
-  return world;
+/** Nanoseconds a packet at each number of flows, for the smallest packets. */
+const BUDGETS: Partial<Record<WalkName, readonly number[]>> = { natOut: [60, 100, 250], natIn: [60, 110, 260] };
+
+/** The last world that was made: lines that differ in the packet only share it. */
+let kept: { readonly key: string; readonly world: World } | undefined;
+
+function worldFor(effort: Effort, flows: number): World {
+  const key = `${flows} ${effort.part}`;
+  if (kept?.key !== key) {
+    kept = undefined; // first let go of the old one
+    kept = { key, world: makeBusyWorld(effort, { rules: RULES, sessions: Math.min(MOST_SESSIONS, Math.max(FLOWS[1], flows * PLAIN_PART)) }) };
+  }
+  return kept.world;
+}
+
+function sized(flows: number, effort: Effort): number {
+  return Math.max(K, flows * effort.part);
 }
 
 /** A gateway that lost count measured something else. */
@@ -32,48 +48,90 @@ function checked(world: World, measured: Measured): Measured {
   return measured;
 }
 
-function measureWalk(effort: Effort, walk: WalkName, flows: number, rules: number, headroom: 0 | typeof ROOM): Measured {
-  const world = makeBusyWorld(effort, rules);
-  const ring = makeRing(world, walk, flows);
+function measureWalk(effort: Effort, walk: WalkName, flows: number, len: number, headroom: 0 | typeof ROOM): Measured {
+  const world = worldFor(effort, sized(flows, effort));
+  idle(world); // so that records of the line before are free
+  const ring = makeRing(world, walk, sized(flows, effort), len);
+  openAll(world, ring);
   const baseline = { name: 'minimal NAT', work: minimalNat(ring, walk !== 'natIn') };
   return checked(world, measureNs(effort, through(world, ring, headroom), baseline));
 }
 
 function measureFirst(effort: Effort): Measured {
-  const world = makeBusyWorld(effort, 0);
-  const known = makeBusyWorld(effort, 0);
-  const ring = makeRing(world, 'natOut', NEW_FLOWS);
+  const parts = { rules: RULES, sessions: FLOWS[1] };
+  const world = makeBusyWorld(effort, parts);
+  const known = makeBusyWorld(effort, parts);
+  const ring = makeRing(world, 'natOut', NEW_FLOWS, SMALLEST);
+  openAll(known, ring);
   const again = through(known, ring);
   const first = through(world, ring);
   const { nat } = world.gateway.context;
   return checked(world, measureNs(effort, {
     ...first,
     restore() {
-      nat.revoke(() => false); // all flows are forgotten
+      for (const session of nat.sessions()) nat.close(session); // all flows are forgotten
       first.restore?.();
     },
   }, { name: 'known flow', work: again }));
 }
 
 function label(flows: number): string {
-  return `${flows / 1024}k`;
+  return flows < K * K ? `${flows / K}k` : `${flows / (K * K)}M`;
 }
 
 function kebab(walk: WalkName): string {
   return walk.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
 }
 
+function walkBench(walk: WalkName, flows: number, len: number): Bench {
+  const most = len === SMALLEST ? BUDGETS[walk]?.[FLOWS.findIndex(n => n === flows)] : undefined;
+  return {
+    name: `pipeline/${kebab(walk)}/${label(flows)}/${len}`, unit: 'ns', what: `${WHAT[walk]}, ${flows} known flows, ${len}-byte packets, ${RULES} ACL rules; baseline: a minimal NAT`,
+    ...(most === undefined ? {} : { target: { of: 'median' as const, max: most } }),
+    measure: effort => measureWalk(effort, walk, flows, len, 0),
+  };
+}
+
+const NO_HEAP: Target = { of: 'median', max: 0.5 };
+
+/** A line of its own for what the table has as a column: it is a budget. Out of slots with headroom, as from a ring. */
+function heapBench(walk: WalkName): Bench {
+  return {
+    name: `pipeline/${kebab(walk)}/heap`, unit: 'B', what: `heap bytes a packet leaves to the collector, ${WHAT[walk]}, rounding to 0`, target: NO_HEAP,
+    measure: effort => ({ samples: [measureWalk(effort, walk, FLOWS[0], SMALLEST, ROOM).heapBytesPerOp ?? 0], heapBytesPerOp: null, baseline: null }),
+  };
+}
+
+/** What can be left out of a walk, and what is then measured. */
+const PARTS: Record<string, { readonly what: string; readonly change: Partial<AloneData> }> = {
+  acl: { what: 'without ACL rules', change: { rules: 0 } },
+  counters: { what: 'without the ledger', change: { counts: false } },
+};
+
+/** What the parts of a walk cost: the same without each, and everything on as the baseline. `plain` is the walk without NAT. */
+function withoutBenches(walk: WalkName, plain: WalkName | null): Bench[] {
+  const all: Omit<AloneData, 'effort'> = { walk, flows: FLOWS[0], len: SMALLEST, rules: RULES, counts: true };
+  const parts = Object.entries(PARTS).concat(plain === null ? [] : [['nat', { what: `without NAT, which is ${WHAT[plain]}`, change: { walk: plain } }]]);
+  const samples = once(effort => measureAlone(effort, [all, ...parts.map(([, { change }]) => ({ ...all, ...change }))]));
+  return parts.map(([part, { what }], i) => ({
+    name: `pipeline/${kebab(walk)}/1k/64/no-${part}`, unit: 'ns', what: `${WHAT[walk]} ${what}; baseline: with everything on`,
+    async measure(effort) {
+      const [baseline, ...subjects] = await samples(effort);
+      return { samples: subjects[i], heapBytesPerOp: null, baseline: { name: 'everything on', samples: baseline } };
+    },
+  }));
+}
+
 export const walkBenches: readonly Bench[] = [
-  ...WALKS.flatMap(walk => FLOWS.flatMap(flows => RULES.map((rules): Bench => ({
-    name: `pipeline/${kebab(walk)}/${label(flows)}/acl-${rules}`, unit: 'ns', what: `${WHAT[walk]}, ${flows} known flows, ${rules} ACL rules; baseline: a minimal NAT`,
-    measure: effort => measureWalk(effort, walk, flows, rules, 0),
-  })))),
+  ...FLOWS.flatMap(flows => WALKS.flatMap(walk => LENGTHS.map(len => walkBench(walk, flows, len)))),
   {
-    name: 'pipeline/nat-in/1k/headroom', unit: 'ns', what: `${WHAT.natIn} out of slots with headroom, where nothing need be copied; baseline: a minimal NAT`,
-    measure: effort => measureWalk(effort, 'natIn', FLOWS[0], RULES[0], ROOM),
+    name: 'pipeline/nat-in/1k/64/headroom', unit: 'ns', what: `${WHAT.natIn} out of slots with headroom, where nothing need be copied; baseline: a minimal NAT`,
+    measure: effort => measureWalk(effort, 'natIn', FLOWS[0], SMALLEST, ROOM),
   },
+  ...WALKS.map(heapBench),
   {
     name: 'pipeline/first-packet', unit: 'ns', what: `${WHAT.natOut}, the first packet of a flow, which makes binding and session; baseline: the next packet`,
-    measure: measureFirst,
+    target: { of: 'median', max: 1000 }, measure: measureFirst,
   },
+  ...WALKS.flatMap(walk => withoutBenches(walk, walk === 'natOut' ? 'forward' : walk === 'natIn' ? 'forwardIn' : null)),
 ];

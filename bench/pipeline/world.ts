@@ -7,15 +7,15 @@ import { ETHERNET_LEN, EtherType, writeEthernet } from '../../codecs/ethernet.js
 import { writeGre } from '../../codecs/gre.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { IPV4_MIN_LEN, IPV4_SRC, writeIpv4 } from '../../codecs/ipv4.js';
-import { writeNvgre } from '../../codecs/nvgre.js';
-import { UDP_LEN, fillUdpChecksum4, writeUdp } from '../../codecs/udp.js';
+import { NVGRE_LEN, writeNvgre } from '../../codecs/nvgre.js';
+import { fillUdpChecksum4, writeUdp } from '../../codecs/udp.js';
 import { stateSizes } from '../../daemon/tables.js';
 import { Gateway, makeLoneState } from '../../pipeline/gateway.js';
 import { Fate } from '../../pipeline/context.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { load } from '../config/load.bench.js';
-import type { Work } from '../harness.js';
+import { warmUp, type Effort, type Work } from '../harness.js';
 import { shuffled } from '../shuffle.js';
 import { ROOM, Ring } from './ring.js';
 
@@ -23,19 +23,28 @@ const TENANTS = 16;
 const VMS = 64;
 const FIRST_VM = 10;
 const VSID = 5000;
-/** Inner IP packet, bytes. */
-const PACKET_LEN = 64;
 const GRE_LEN = 4;
+const KEYED_GRE_LEN = 8;
 const REMOTE_PORT = 443;
+/** Inner bytes of the smallest packets. */
+export const SMALLEST = 64;
+const BUSY_FLOWS = 1024;
+const IDLE_TICKS = 12;
+const IDLE_TICK_MS = 10_000;
 const FIRST_PORT = 10_000;
 const SEED = 11;
-const SESSIONS = 1 << 17;
+const FIRST_KEY = 7000;
 const MAC_HIGH = 0x0015;
 const FRONT_MAC = 0x5d000000;
 const GATEWAY_MAC_HIGH = 0x0200;
 const GATEWAY_MAC_LOW = 1;
 
-/** Where a walk goes: the destination of flow `i`. All come from NVGRE hosts; `natIn` are the answers to `natOut`. */
+/** Of the gateway and of those who send to it, as words. */
+export const WORLD_PA = {
+  gateway: [0, 0, 0xffff, 0xc0000201], host: [0, 0, 0xffff, 0xc000020b], inet: [0, 0, 0xffff, 0xc0000214], core: [0, 0, 0xffff, 0xc0000215],
+} as const;
+
+/** Where a walk goes: the destination of flow `i`. All come from NVGRE hosts; `natIn` and `forwardIn` are the answers to `natOut` and `forward`. */
 const DESTINATIONS = {
   natOut: (i: number) => 0xc6120000 + i % 65536, // 198.18.0.0/15, set aside for benches (RFC 2544)
   subnet: (i: number) => 0x0a000100 + FIRST_VM + vmOf(i), // behind VXLAN
@@ -44,7 +53,15 @@ const DESTINATIONS = {
 } as const;
 
 export const WALKS = ['natOut', 'natIn', 'subnet', 'forward', 'site'] as const;
-export type WalkName = (typeof WALKS)[number];
+export type WalkName = (typeof WALKS)[number] | 'forwardIn';
+
+/** What a world is made for. */
+export interface WorldParts {
+  /** ACL rules of each tenant. */
+  readonly rules: number;
+  /** Sessions that fit; the records of flows without a session are an eighth of that. */
+  readonly sessions: number;
+}
 
 function vmOf(flow: number): number {
   return Math.floor(flow / TENANTS) % VMS;
@@ -53,9 +70,9 @@ function portOf(flow: number): number {
   return FIRST_PORT + Math.floor(flow / (TENANTS * VMS));
 }
 
-function configOf(rules: number): string {
+export function configOf({ rules, sessions }: WorldParts): string {
   return JSON.stringify({
-    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions: SESSIONS, bindings: SESSIONS } },
+    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions, bindings: sessions } },
     hosts: [{ name: 'front', pa: '192.0.2.11', encap: 'nvgre' }, { name: 'back', pa: '192.0.2.12', encap: 'vxlan' }],
     uplinks: [{ name: 'inet', pa: '192.0.2.20' }, { name: 'core', pa: '192.0.2.21' }],
     tenants: Array.from({ length: TENANTS }, (_, t) => ({
@@ -68,7 +85,7 @@ function configOf(rules: number): string {
       ]).flat(),
       routes: [{ prefix: '0.0.0.0/0', via: 'nat' }, { prefix: '172.16.0.0/12', via: 'forward' }, { prefix: '192.168.50.0/24', via: 'site:hq' }],
       nat: { uplink: 'inet', pool: [`203.0.113.${t * 4}/30`] },
-      forward: { uplink: 'core', key: 7000 + t },
+      forward: { uplink: 'core', key: FIRST_KEY + t },
       sites: [{ name: 'hq', pa: '198.51.100.31:4754', key: 9000 + t, prefixes: ['192.168.50.0/24'] }],
       // None matches, and each is compared to its last field: the remote prefix is what differs.
       acls: Array.from({ length: rules }, (_, i) => ({
@@ -89,9 +106,8 @@ export interface World {
   now: number;
 }
 
-/** A gateway whose tenants have `rules` ACL rules each. */
-export function makeWorld(rules: number): World {
-  const { config, policy } = load(configOf(rules));
+export function makeWorld(parts: WorldParts): World {
+  const { config, policy } = load(configOf(parts));
   const sent: Sent = { mem: new Uint8Array(0), at: 0, end: 0, count: 0 };
   const gateway = new Gateway({
     state: makeLoneState(stateSizes(config), SEED), worker: 0, policy, random: seededRandom(SEED),
@@ -108,69 +124,83 @@ export function makeWorld(rules: number): World {
   return { gateway, sent, now: 1_700_000_000_000 };
 }
 
-/** One packet of each of `flows` flows, in random order. For `natIn` the flows are opened from inside first. */
-export function makeRing(world: World, walk: WalkName, flows: number): Ring {
+/** One packet of `len` bytes within the tunnel of each of `flows` flows, in random order. For `natIn` the flows are opened from inside first. */
+export function makeRing(world: World, walk: WalkName, flows: number, len: number): Ring {
   const order = shuffled(flows);
-  return walk === 'natIn' ? answers(world, order) : questions(world, DESTINATIONS[walk], order);
+  if (walk === 'natIn') return answers(world, order, len);
+  return walk === 'forwardIn' ? physicalAnswers(world, order, len) : questions(world, DESTINATIONS[walk], order, len);
 }
 
-function questions({ gateway }: World, destinationOf: (flow: number) => number, order: Uint32Array): Ring {
-  const ring = new Ring(order.length);
-  const host = gateway.context.policy.findSender(0, 0, 0xffff, 0xc000020b, 0);
-  order.forEach((flow, slot) => ring.fill(slot, host, (mem, at) => {
-    const vm = vmOf(flow);
-    const l3 = at + writeNvgre(mem, at, VSID + 2 * (flow % TENANTS), 0) + ETHERNET_LEN;
-    writeEthernet(mem, l3 - ETHERNET_LEN, GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, MAC_HIGH, FRONT_MAC + vm, EtherType.ipv4);
-    return writeUdpPacket(mem, l3, 0x0a000000 + FIRST_VM + vm, portOf(flow), destinationOf(flow), REMOTE_PORT) - at;
-  }));
+function questions({ gateway }: World, destinationOf: (flow: number) => number, order: Uint32Array, len: number): Ring {
+  const ring = new Ring(order.length, QUESTION_HEADERS + len, gateway.context.policy.findSender(...WORLD_PA.host, 0));
+  order.forEach((flow, i) => ring.fill(i, (mem, at) => writeQuestion(mem, at, flow, len, destinationOf(flow))));
   return ring;
 }
 
+/** Bytes before the inner packet of a question. */
+export const QUESTION_HEADERS = NVGRE_LEN + ETHERNET_LEN;
+
+/** The datagram that a host sends for flow `flow`, to the Internet unless `destination` says otherwise. */
+export function writeQuestion(mem: Uint8Array, at: number, flow: number, len: number, destination: number = DESTINATIONS.natOut(flow)): void {
+  const vm = vmOf(flow);
+  const l3 = at + writeNvgre(mem, at, VSID + 2 * (flow % TENANTS), 0) + ETHERNET_LEN;
+  writeEthernet(mem, l3 - ETHERNET_LEN, GATEWAY_MAC_HIGH, GATEWAY_MAC_LOW, MAC_HIGH, FRONT_MAC + vm, EtherType.ipv4);
+  writeUdpPacket(mem, l3, len, 0x0a000000 + FIRST_VM + vm, portOf(flow), destination, REMOTE_PORT);
+}
+
 /** What the Internet answers: the ends of the translated packet, turned round. */
-function answers(world: World, order: Uint32Array): Ring {
+function answers(world: World, order: Uint32Array, len: number): Ring {
   const { gateway, sent } = world;
-  const asked = questions(world, DESTINATIONS.natOut, order);
-  const ring = new Ring(order.length);
-  const uplink = gateway.context.policy.findSender(0, 0, 0xffff, 0xc0000214, 0);
-  asked.restore();
-  order.forEach((flow, slot) => {
+  const asked = questions(world, DESTINATIONS.natOut, order, SMALLEST);
+  const ring = new Ring(order.length, GRE_LEN + len, gateway.context.policy.findSender(...WORLD_PA.inet, 0));
+  order.forEach((flow, i) => {
+    const slot = i % asked.size;
+    if (slot === 0) asked.restore();
     receive(gateway, asked, slot, 0, world.now);
     const l3 = sent.at + GRE_LEN;
     const outside = u32(sent.mem, l3 + IPV4_SRC);
     const outsidePort = u16(sent.mem, l3 + IPV4_MIN_LEN);
-    ring.fill(slot, uplink, (mem, at) => {
+    ring.fill(i, (mem, at) => {
       const inner = at + writeGre(mem, at, EtherType.ipv4, -1);
-      return writeUdpPacket(mem, inner, DESTINATIONS.natOut(flow), REMOTE_PORT, outside, outsidePort) - at;
+      writeUdpPacket(mem, inner, len, DESTINATIONS.natOut(flow), REMOTE_PORT, outside, outsidePort);
     });
   });
   return ring;
 }
 
-/** Returns where the packet ends. */
-function writeUdpPacket(mem: Uint8Array, l3: number, src: number, sport: number, dst: number, dport: number): number {
-  const l4 = l3 + writeIpv4(mem, l3, PACKET_LEN, 0, false, 64, IpProtocol.udp, src, dst);
-  writeUdp(mem, l4, sport, dport, PACKET_LEN - IPV4_MIN_LEN);
-  mem.fill(0x5a, l4 + UDP_LEN, l3 + PACKET_LEN);
+/** What the physical network answers to `forward`: the same two ends, in GRE with the tenant's key. */
+function physicalAnswers({ gateway }: World, order: Uint32Array, len: number): Ring {
+  const ring = new Ring(order.length, KEYED_GRE_LEN + len, gateway.context.policy.findSender(...WORLD_PA.core, 0));
+  order.forEach((flow, i) => ring.fill(i, (mem, at) => {
+    const inner = at + writeGre(mem, at, EtherType.ipv4, FIRST_KEY + flow % TENANTS);
+    writeUdpPacket(mem, inner, len, DESTINATIONS.forward(flow), REMOTE_PORT, 0x0a000000 + FIRST_VM + vmOf(flow), portOf(flow));
+  }));
+  return ring;
+}
+
+/** A UDP packet of `len` bytes; its payload is zeros. */
+function writeUdpPacket(mem: Uint8Array, l3: number, len: number, src: number, sport: number, dst: number, dport: number): void {
+  const l4 = l3 + writeIpv4(mem, l3, len, 0, false, 64, IpProtocol.udp, src, dst);
+  writeUdp(mem, l4, sport, dport, len - IPV4_MIN_LEN);
   fillUdpChecksum4(mem, l4, src, dst);
-  return l3 + PACKET_LEN;
 }
 
 function receive(gateway: Gateway, ring: Ring, slot: number, headroom: number, now: number): void {
   const at = ring.at(slot);
-  const verdict = gateway.receive(ring.slots, at - headroom, at, ring.ends[slot], ring.peers[slot], Carrier.gre, Side.both, now);
+  const verdict = gateway.receive(ring.slots, at - headroom, at, at + ring.len, ring.peer, Carrier.gre, Side.both, now);
   if (verdict !== Fate.forwarded) throw new Error(`slot ${slot} was not forwarded: ${verdict}`);
 }
 
 /**
- * The whole pipeline over a ring, once a pass. Without `headroom` packets come as Node hands out datagrams, nothing
+ * The whole pipeline over a ring, a window a pass. Without `headroom` packets come as Node hands out datagrams, nothing
  * before their first byte; with it, as from a slot. The clock goes on as if a million packets came a second.
  */
 export function through(world: World, ring: Ring, headroom: 0 | typeof ROOM = 0): Work {
   return {
-    ops: ring.count,
+    ops: ring.size,
     restore() {
       ring.restore();
-      world.now += ring.count / 1000;
+      world.now += ring.size / 1000;
     },
     run(from, to) {
       const { gateway, now } = world;
@@ -178,4 +208,35 @@ export function through(world: World, ring: Ring, headroom: 0 | typeof ROOM = 0)
       return world.sent.count;
     },
   };
+}
+
+/** Every flow of `ring` has been seen. */
+export function openAll(world: World, ring: Ring): void {
+  const work = through(world, ring);
+  for (let seen = 0; seen < ring.flows; seen += ring.size) {
+    work.restore?.();
+    work.run(0, ring.size);
+  }
+}
+
+/** Let so much time go by without packets that flows without a session are forgotten; NAT sessions are not. */
+export function idle(world: World): void {
+  for (let i = 0; i < IDLE_TICKS; i++) {
+    world.now += IDLE_TICK_MS;
+    world.gateway.tick(world.now);
+  }
+}
+
+/**
+ * A world that all walks have gone through, a thousand flows of each: a gateway has all of them in use, and its code is
+ * compiled for all. `change` sees it before anything has run.
+ */
+export function makeBusyWorld(effort: Effort, parts: WorldParts, change: (world: World) => void = () => {}): World {
+  const world = makeWorld(parts);
+  change(world);
+  warmUp(effort, WALKS.flatMap(walk => {
+    const ring = makeRing(world, walk, BUSY_FLOWS, SMALLEST);
+    return [through(world, ring), through(world, ring, ROOM)];
+  }));
+  return world;
 }

@@ -37,6 +37,17 @@ t.test('--json prints nothing but an array of objects; what a bench has not got 
   });
 });
 
+t.test('what this machine cannot measure is left out, named with its reason, and told in RESULTS.md', async t => {
+  const suite: readonly Bench[] = [...SUITE, { name: 'live/kernel/2/ndr', unit: 'kpps', what: 'a rate', missing: () => 'Node is too old', measure: () => t.fail('not to be measured') as never }];
+  let out = '', err = '', written = '';
+  const io = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), writeResults: (text: string) => void (written += text) };
+  t.equal(await runBenches(['--json'], suite, io), 0);
+  t.equal((JSON.parse(out) as unknown[]).length, SUITE.length);
+  t.equal(err, 'Not measured here, Node is too old: live/kernel/2/ndr\n');
+  await runBenches(['--write'], suite, io);
+  t.match(written, '## Not measured here\n\n- `live/kernel/2/ndr`: Node is too old\n');
+});
+
 t.test('a name picks every bench that has it in its own; several pick more', async t => {
   t.match((await run('--list', 'record')).out, /^pipeline\/record\/100k +a look-up\n$/);
   t.equal((await run('--list', 'record', 'gre')).out.split('\n').length, 3);

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { QUICK, drained, measureMs, measureNs, type Work } from '../../bench/harness.js';
+import { FULL, QUICK, drained, measureMs, measureNs, once, type Work } from '../../bench/harness.js';
 
 const OPS = 1000;
 
@@ -58,4 +58,11 @@ t.test('results reach somewhere, so that work is not left out', async t => {
   const before = drained();
   measureMs({ ...QUICK, slowRounds: 1 }, () => 0x40);
   t.equal(drained() ^ before, 0x40);
+});
+
+t.test('what several lines are taken from is measured once an effort, when the first one asks', async t => {
+  let times = 0;
+  const measure = once(async effort => `${++times} ${effort.rounds}`);
+  t.equal(times, 0);
+  t.strictSame(await Promise.all([measure(QUICK), measure(QUICK), measure(FULL)]), ['1 3', '1 3', '2 7']);
 });
