@@ -1,18 +1,20 @@
 /** Where a worker's datagrams come from: sockets of its own, or the ring that a dispatcher fills for it. */
 import type { RemoteInfo } from 'node:dgram';
+import type { Gateway } from '../../pipeline/gateway.js';
+import type { Policy } from '../../pipeline/policy.js';
+import { Reason } from '../../pipeline/reasons.js';
+import type { Clock } from './clock.js';
 import { Intake } from './intake.js';
 import type { Bound, Listen, WorkerStart } from './messages.js';
 import { Receiver } from './receiver.js';
 import { makeSharedSocket } from './reuse-port.js';
-import { makeAddressReader } from './senders.js';
+import { PeerFinder } from './senders.js';
 import { makeSocket } from './sockets.js';
 
 export interface SourceParts {
   readonly start: Pick<WorkerStart, 'index' | 'listen' | 'shared' | 'rings' | 'isLostCounted' | 'receiveBuffer'>;
-  /** `mem[start..at)` may be overwritten; a, b, c, d are the sender's address, all -1 when it has none that we know. */
-  deliver(mem: Uint8Array, start: number, at: number, end: number, a: number, b: number, c: number, d: number, port: number, carrier: number, side: number): void;
-  /** This datagram was in hand when the worker before us died. */
-  lost(mem: Uint8Array, at: number, end: number): void;
+  readonly gateway: Gateway;
+  readonly clock: Clock;
   /** A receive socket closed by an error; it is opened again. */
   failed(code: string, listen: Listen): void;
   /** Datagrams that the kernel has not taken yet. */
@@ -22,6 +24,8 @@ export interface SourceParts {
 export interface Source {
   /** Begin; says what is listened on. Rejects with a sentence when that cannot be. */
   open(): Promise<readonly Bound[]>;
+  /** The gateway goes by another policy now, and peers are numbered anew. */
+  adopt(policy: Policy): void;
   /** The outlet keeps `mem`, which may be that of the datagram in hand. */
   keep(mem: Uint8Array): void;
   /** Take nothing more in; resolves when all that was taken in has got its fate. */
@@ -32,31 +36,39 @@ export function makeSource(parts: SourceParts): Source {
   return parts.start.rings === null ? fromSockets(parts) : fromRing(parts, parts.start.rings);
 }
 
-function fromSockets({ start, deliver, failed }: SourceParts): Source {
-  const wordsOf = makeAddressReader();
+function fromSockets({ start, gateway, clock, failed }: SourceParts): Source {
+  const senders = new PeerFinder(gateway.context.policy);
   // Node gives each datagram a buffer of its own, so the pipeline may rewrite it in place, and the outlet keep it.
-  const take = (datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void => {
-    const words = wordsOf(from.address);
-    if (words === undefined) deliver(datagram, 0, 0, datagram.length, -1, -1, -1, -1, from.port, carrier, side);
-    else deliver(datagram, 0, 0, datagram.length, words[0], words[1], words[2], words[3], from.port, carrier, side);
+  const deliver = (datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void => {
+    gateway.receive(datagram, 0, 0, datagram.length, senders.find(from.address, from.port), carrier, side, clock());
   };
   const receivers = start.listen.map(listen => new Receiver({
-    listen, failed, deliver: take, bufferBytes: start.receiveBuffer, makeSocket: start.shared ? makeSharedSocket : makeSocket,
+    listen, failed, deliver, bufferBytes: start.receiveBuffer, makeSocket: start.shared ? makeSharedSocket : makeSocket,
   }));
   return {
     open: () => Promise.all(receivers.map(receiver => receiver.open())),
+    adopt: policy => senders.adopt(policy),
     keep() {},
     async close() { for (const receiver of receivers) receiver.close(); },
   };
 }
 
-function fromRing({ start, deliver, lost, pending }: SourceParts, rings: readonly SharedArrayBuffer[]): Source {
-  const intake = new Intake({ rings, queue: start.index, deliver, lost: start.isLostCounted ? () => {} : lost, pending });
+function fromRing({ start, gateway, clock, pending }: SourceParts, rings: readonly SharedArrayBuffer[]): Source {
+  const { context } = gateway;
+  const intake = new Intake({
+    rings, pending, queue: start.index,
+    // The dispatcher says the address and not the peer, for it knows no policy.
+    deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
+      gateway.receive(mem, first, at, end, context.policy.findSender(a, b, c, d, port), carrier, side, clock());
+    },
+    lost: (mem, at, end) => { if (!start.isLostCounted) gateway.refuse(mem, at, end, Reason.worker_died, clock()); },
+  });
   return {
     async open() {
       intake.start();
       return [];
     },
+    adopt() {},
     keep(mem) { if (mem === intake.mem) intake.keep(); },
     close: () => intake.stop(),
   };

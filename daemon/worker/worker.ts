@@ -3,10 +3,10 @@
  * is told policies; packets and counters never travel as messages.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import type { Outlet } from '../../pipeline/context.js';
 import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
-import { Reason } from '../../pipeline/reasons.js';
 import { readClock, TICK_MS } from './clock.js';
 import { Count } from './counters.js';
 import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
@@ -36,28 +36,22 @@ const outlet = new SocketOutlet({
   listen: start.listen, bufferBytes: start.sendBuffer, counters, random, makeSocket,
   failed: (what, code) => warnings.note(OUTLET_WORDS[what], code, clock(), { code }),
 });
-const gateway = new Gateway({
-  state: start.state, worker: start.index, policy: start.policy, random,
-  outlet: {
-    send(mem, at, end, peer, flowHash) {
-      const keeps = outlet.send(mem, at, end, peer, flowHash);
-      if (keeps) source.keep(mem);
-      return keeps;
-    },
+// What comes in a ring's slot leaves from it, so the slot must wait when the datagram has to.
+const fromSlots: Outlet = {
+  send(mem, at, end, peer, flowHash) {
+    const keeps = outlet.send(mem, at, end, peer, flowHash);
+    if (keeps) source.keep(mem);
+    return keeps;
   },
-});
+};
+const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet: start.rings === null ? outlet : fromSlots });
 gateway.onFault = error => {
   counters[Count.faults]++;
   faults.note('fault in the pipeline, one packet lost', '', clock(), { error: error instanceof Error ? error.stack : String(error) });
 };
 
 const source = makeSource({
-  start,
-  // Peers are numbered by the policy in force, so they are looked up here and not where the datagram was received.
-  deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
-    gateway.receive(mem, first, at, end, gateway.context.policy.findSender(a, b, c, d, port), carrier, side, clock());
-  },
-  lost: (mem, at, end) => gateway.refuse(mem, at, end, Reason.worker_died, clock()),
+  start, gateway, clock,
   failed: (code, { address, carrier }) => {
     counters[Count.receiveErrors]++;
     warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
@@ -69,6 +63,7 @@ const timer = setInterval(() => {
   const now = clock();
   counters[Count.beat] = now;
   gateway.tick(now);
+  outlet.tick(now);
   warnings.flush(now);
   faults.flush(now);
 }, TICK_MS);
@@ -78,8 +73,9 @@ function obey(message: ToWorker): void {
     void drain(message.withinMs);
     return;
   }
-  // One turn of the loop, so no packet sees half of it: peers are numbered anew by both.
+  // One turn of the loop, so no packet sees half of it: peers are numbered anew by all three.
   gateway.adopt(message.policy);
+  source.adopt(gateway.context.policy);
   outlet.adopt(message.policy);
   tell({ type: 'adopted', generation: message.policy.generation });
 }
