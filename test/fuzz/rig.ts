@@ -40,9 +40,9 @@ class Twin {
       state: makeLoneState(sizes, seed), worker: 0, policy, random: loadedDice(seed),
       outlet: {
         send: (mem, at, end, peer) => {
-          this.sent.push({ peer: this.gateway.context.policy.peers.names[peer], bytes: mem.slice(at, end) });
+          this.sent.push({ peer: this.gateway.context.policy.peers.names[peer], bytes: Uint8Array.from(mem.subarray(at, end)) });
           if (mem === this.#mem || ++this.#sends % 16 !== 0) return false;
-          this.#kept.push({ mem, at, end, copy: mem.slice(at, end) });
+          this.#kept.push({ mem, at, end, copy: Uint8Array.from(mem.subarray(at, end)) });
           return true;
         },
       },

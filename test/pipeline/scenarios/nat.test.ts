@@ -208,12 +208,13 @@ t.test('RFC 6056 §3.3.1: with honest dice, consecutive flows get ports that do 
 
 /** Take every port of `pool` but `free`, through the table itself. */
 function spendPorts(lab: Lab, pool: string, free: readonly number[]): void {
-  const { nat } = lab.gateway.context;
   const now = Math.floor(lab.now / 1000);
-  for (let port = 1024; port < 65536; port++) {
-    if (free.includes(port)) continue;
-    const binding = nat.bind(1, 17, ip4('10.0.0.200'), port, ip4(pool), port, false, lab.gateway.context.policy.generation, now);
-    nat.open(binding, ip4(FAR), 1, 0, true, lab.gateway.context.policy.generation, now);
+  for (const { context: { nat, policy } } of lab.gateways) {
+    for (let port = 1024; port < 65536; port++) {
+      if (free.includes(port)) continue;
+      const binding = nat.bind(1, 17, ip4('10.0.0.200'), port, ip4(pool), port, false, policy.generation, now);
+      nat.open(binding, ip4(FAR), 1, 0, true, policy.generation, now);
+    }
   }
 }
 
@@ -232,8 +233,7 @@ t.test('RFC 6888 REQ-11: the last ports of the pool are found; then new flows ar
   t.same(refused.bytes.subarray(8, 14), atVm(A, new Uint8Array(1)).bytes.subarray(8, 14));
   t.same([...refused.bytes.subarray(22 + 20, 22 + 22)], [3, 1], 'host unreachable to the VM');
   t.equal(flow(1), 'forwarded', 'an old flow');
-  const { nat } = lab.gateway.context;
-  nat.close(nat.findSession(1, 17, ip4('10.0.0.200'), 2000, ip4(FAR), 1));
+  for (const { context: { nat } } of lab.gateways) nat.close(nat.findSession(1, 17, ip4('10.0.0.200'), 2000, ip4(FAR), 1));
   t.equal(flow(4), 'nat_ports_spent');
   lab.wait(1);
   t.equal(flow(4), 'forwarded');
