@@ -99,7 +99,7 @@ export class Control {
     this.crew = new Crew({
       script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config),
       startOf: (index, listen) => this.#workerStart(index, listen),
-      repair: index => this.#repair(index),
+      repair: (index, isLast) => this.#repair(index, isLast),
       dispatcher: queues && { script: parts.scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
     });
   }
@@ -151,8 +151,10 @@ export class Control {
   }
 
   /** Thread `index` has ended and left in shared memory what it left. */
-  #repair(index: number): void {
-    if (index < this.receiveMode.workers) this.overseer.repairAfter(index);
+  #repair(index: number, isLast: boolean): void {
+    // At the end nobody needs the tables any more; and a repair waits for all locks, of which another thread that has just
+    // been ended by force may hold one, with nobody left to hear of its end.
+    if (index < this.receiveMode.workers && !isLast) this.overseer.repairAfter(index);
     if (mendLedger(this.ledgers[index], ledgerRows(this).map(([row]) => row))) this.#counted.add(index);
     else this.#counted.delete(index);
   }

@@ -36,8 +36,11 @@ export interface CrewParts {
   startOf(index: number, listen: readonly Listen[]): WorkerStart;
   /** Null where workers receive by themselves. */
   readonly dispatcher: { readonly script: URL; startOf(listen: readonly Listen[]): DispatcherStart } | null;
-  /** A worker has ended, or as number `size` the dispatcher, whatever it was doing: mend what it left half done in shared memory, before anything else. */
-  repair(index: number): void;
+  /**
+   * A worker has ended, or as number `size` the dispatcher, whatever it was doing: mend what it left half done in shared
+   * memory, before anything else. `isLast`: all threads are about to end.
+   */
+  repair(index: number, isLast: boolean): void;
   /** They keep dying: the daemon cannot go on. */
   lost(): void;
 }
@@ -113,7 +116,7 @@ export class Crew {
         else if (message.unsent > 0) log.warn({ ...who, unsent: message.unsent }, 'time is up with datagrams unsent');
       },
       ended: (code, wasUp) => {
-        repair(index);
+        repair(index, this.#draining);
         for (const answer of asked.splice(0)) answer();
         this.#dispatcher?.post({ type: 'queue', index, up: false });
         if (!wasUp || this.#draining) return;
@@ -141,7 +144,7 @@ export class Crew {
       script: dispatcher.script, execArgv, log, who, name: 'dispatcher', data: dispatcher.startOf(this.#listen),
       heard: () => {}, // that it has drained; its end says so too
       ended: (code, wasUp) => {
-        repair(this.size);
+        repair(this.size, this.#draining);
         if (!wasUp || this.#draining) return;
         log.error({ ...who, code }, 'dispatcher died, what waits in rings is kept');
         this.#again(who, async () => {

@@ -194,6 +194,20 @@ t.test('draining under load: what was taken in is carried, and the totals add up
   await take(peers.inet, sum.packets.out, GRE_TEXT);
 });
 
+t.test('draining ends when workers are ended by force, though they held locks', async t => {
+  const { control: it, peers } = await startControl(t, { mode: dispatched(2) });
+  await it.start();
+  await roundTrip(it, peers, 0);
+  for (const owner of [1, 2]) {
+    const nat = new NatState(it.state.nat, it.state.sizes.nat, new Quiet(it.state.quiet), owner);
+    for (let at = 0, held = false; at < nat.flows.end && !held; at += FLOW_WORDS) held = nat.isOpen(at) && nat.lockSession(at, false);
+  }
+  const drained = it.drain(5000);
+  for (const thread of it.crew.threads) void thread.terminate();
+  await drained;
+  t.same(imbalances(ledgerTotals(it)), []);
+});
+
 t.test('draining with a worker dead: what its ring holds is dropped by name, and the totals add up', async t => {
   const { control: it, peers } = await startControl(t, { mode: dispatched(1) });
   await it.start();
