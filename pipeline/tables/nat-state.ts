@@ -330,9 +330,11 @@ export class NatState {
     if (back >= 0) f[back + F_DO] = f[back + F_DO] & mask | how;
   }
 
-  /** A packet of the session was seen. */
+  /** A packet of the session was seen: both records say so, for the fast path does not believe one that has been still for long. */
   touch(session: number, now: number): void {
-    if (this.#f[session + F_SEEN] !== now) this.#f[session + F_SEEN] = now;
+    const back = this.#inbound(session);
+    this.#f[session + F_SEEN] = now;
+    if (back >= 0) this.#f[back + F_SEEN] = now;
   }
 
   /** The policy of this generation allows the session; its packets are still to be compiled. Needs the inside lock. */
