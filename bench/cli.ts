@@ -1,16 +1,18 @@
 /** The command line of the benches. It prints and chooses; what is measured is in suite.ts, how is in harness.ts. */
 import { parseArgs } from 'node:util';
 import { FULL, QUICK } from './harness.js';
+import { drawCharts } from './plot/charts.js';
 import { makeTable, renderMachine, renderResults, thisMachine, type Missing } from './report.js';
 import { summarise, type Bench, type Result } from './result.js';
 
-const USAGE = `npm run bench [-- NAME… | --json | --list | --quick | --write]
+const USAGE = `npm run bench [-- NAME… | --json | --list | --quick | --write | --plot]
 
   NAME     only benches whose name contains it (several: any of them)
   --json   an array of objects instead of a table
   --list   names and what they measure; nothing runs
   --quick  see that everything runs; figures are rough
   --write  everything, and bench/RESULTS.md anew
+  --plot   also charts of what was measured, SVG beside RESULTS.md
 `;
 
 /** Exit codes: 0 done, whatever the figures; 2 the command line makes no sense. */
@@ -22,23 +24,25 @@ export interface Io {
   err(text: string): void;
   /** Put the text of RESULTS.md in its place. */
   writeResults(text: string): void;
+  /** Put a chart beside it. */
+  writeChart(file: string, svg: string): void;
 }
 
 const OPTIONS = {
   json: { type: 'boolean', default: false }, list: { type: 'boolean', default: false }, quick: { type: 'boolean', default: false },
-  write: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false },
+  write: { type: 'boolean', default: false }, plot: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h', default: false },
 } as const;
 
 /** Run what `argv` asks for out of `suite`; returns the exit code. */
 export async function runBenches(argv: readonly string[], suite: readonly Bench[], io: Io): Promise<number> {
   const parsed = parse(argv);
   if (typeof parsed === 'string') return misused(parsed, io);
-  const { values: { json, list, quick, write, help }, positionals: names } = parsed;
+  const { values: { json, list, quick, write, plot, help }, positionals: names } = parsed;
   if (help) {
     io.out(USAGE);
     return DONE;
   }
-  const benches = names.length === 0 ? suite : suite.filter(bench => names.some(name => bench.name.includes(name)));
+  const benches = suite.filter(bench => isWanted(bench, names) || (list && names.length === 0));
   if (benches.length === 0) return misused(`no bench has ${names.join(' or ')} in its name; --list shows all`, io);
   if (write && (quick || names.length > 0)) return misused('--write wants all figures, and good ones: no NAME, no --quick', io);
   if (list) {
@@ -66,8 +70,15 @@ export async function runBenches(argv: readonly string[], suite: readonly Bench[
     io.err(`Not measured here, ${why}: ${missing.filter(each => each.why === why).map(({ name }) => name).join(', ')}\n`);
   }
   if (json) io.out(`${JSON.stringify(results.map(result => ({ ...result, ...machine })), null, 2)}\n`);
-  if (write) io.writeResults(renderResults(results, machine, new Map(suite.map(({ name, what }) => [name, what])), missing));
+  const charts = plot ? drawCharts(results) : [];
+  for (const { file, svg } of charts) io.writeChart(file, svg);
+  if (write) io.writeResults(renderResults(results, machine, new Map(suite.map(({ name, what }) => [name, what])), missing, charts));
   return DONE;
+}
+
+function isWanted({ name, onRequest }: Bench, names: readonly string[]): boolean {
+  if (onRequest === undefined && names.length === 0) return true;
+  return names.some(asked => name.includes(asked) && asked.includes(onRequest ?? ''));
 }
 
 /** What was asked for, or what is wrong with it. */

@@ -3,7 +3,6 @@
  * benches need in processes and threads of their own is this file again, told which part it plays.
  */
 import { writeFileSync } from 'node:fs';
-import { isMainThread } from 'node:worker_threads';
 import { runBenches } from './cli.js';
 import { roleOf } from './live/roles.js';
 import { SUITE } from './suite.js';
@@ -11,10 +10,11 @@ import { SUITE } from './suite.js';
 const role = roleOf(process.argv);
 if (role !== undefined) {
   await role();
-} else if (isMainThread) {
+} else {
   process.exitCode = await runBenches(process.argv.slice(2), SUITE, {
     out: text => process.stdout.write(text),
     err: text => process.stderr.write(text),
     writeResults: text => writeFileSync(new URL('../bench/RESULTS.md', import.meta.url), text),
+    writeChart: (file, svg) => writeFileSync(new URL(`../bench/${file}`, import.meta.url), svg),
   });
 }

@@ -47,12 +47,13 @@ export function makeTable(names: readonly string[]): { head: string; row(result:
 export interface Missing { readonly name: string; readonly why: string }
 
 /** The text of RESULTS.md. */
-export function renderResults(results: readonly Result[], machine: Machine, whats: ReadonlyMap<string, string>, missing: readonly Missing[] = []): string {
+export function renderResults(results: readonly Result[], machine: Machine, whats: ReadonlyMap<string, string>, missing: readonly Missing[] = [], charts: readonly { readonly file: string; readonly what: string }[] = []): string {
   const row = (texts: readonly string[]): string => `| ${texts.join(' | ')} |\n`;
   const align = COLUMNS.map((_, i) => i < LEFT ? '---' : '--:');
   return '# Results\n\nWritten by `npm run bench -- --write`; README.md says what the columns mean. Other machines have other figures: compare ratios.\n\n'
     + `${renderMachine(machine)}\n\n`
     + row(COLUMNS) + row(align) + results.map(result => row(cells(result))).join('')
+    + (charts.length === 0 ? '' : '\n' + charts.map(({ file, what }) => `![${what}](${file})\n`).join('\n'))
     + (missing.length === 0 ? '' : '\n## Not measured here\n\n' + missing.map(({ name, why }) => `- \`${name}\`: ${why}\n`).join(''))
     + '\n## What is measured\n\n' + results.map(({ name }) => `- \`${name}\`: ${whats.get(name) ?? ''}\n`).join('');
 }

@@ -12,6 +12,8 @@ export interface Bench {
   readonly unit: Unit;
   readonly what: string;
   readonly target?: Target;
+  /** It takes long or much memory: it runs only when a NAME has this in it. */
+  readonly onRequest?: string;
   /** Why it cannot be measured with this Node or on this machine; null where it can. */
   missing?(): string | null;
   /** Builds what it needs, measures, and lets it go. */

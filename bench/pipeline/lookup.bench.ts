@@ -1,6 +1,8 @@
 /** Looking things up among few and among many, in an order that no cache can foresee. */
+import type { Config } from '../../config/types.js';
+import type { TenantIds } from '../../daemon/tables.js';
 import { LpmBuilder, Lpm } from '../../pipeline/tables/lpm.js';
-import { Policy } from '../../pipeline/policy.js';
+import { Policy, type PolicyData } from '../../pipeline/policy.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { largeConfig } from '../config/large.js';
 import { load } from '../config/load.bench.js';
@@ -35,7 +37,12 @@ function mustFind(found: number): number {
 /** `entries` records, at most 100 a tenant, as the config reader and the compiler make them. */
 function recordLookups(entries: number): Work {
   const tenants = Math.max(1, entries / EACH);
-  const { config, ids, policy: data } = load(largeConfig(tenants, entries / tenants));
+  const { config, ids, policy } = load(largeConfig(tenants, entries / tenants));
+  return recordWork(config, ids, policy);
+}
+
+/** Look-ups of records of `config`, all of them known. */
+export function recordWork(config: Config, ids: TenantIds, data: PolicyData): Work {
   const idOf = new Map(Array.from(ids.entries(), ([id, name]) => [name, id]));
   const questions = makeQuestions(Uint32Array.from(config.tenants.flatMap(
     tenant => tenant.records.flatMap(({ ca }) => ca === null ? [] : [idOf.get(tenant.name) ?? 0, ca.words[3]]),

@@ -62,6 +62,16 @@ const LONGEST = 1500;
 /** Many times what the ring holds, so that what is in it at the end of a pass does not matter. */
 const HANDED = SLOTS * 64;
 
+const nobody = new Int32Array(new SharedArrayBuffer(4));
+/** Looks at a ring that stays full, some 20 µs, before who empties it may have the processor that we look with. */
+const PATIENCE = 2000;
+function leaveProcessor(): void {
+  Atomics.wait(nobody, 0, 0, 0.02);
+}
+
+/** Datagrams that the dispatcher receives in one turn of its loop; then it wakes who sleeps. */
+const TURN = 32;
+
 /** Datagrams into a ring, as fast as another thread takes them out; a pass ends when it has had all of them. */
 function handOver(ring: SharedArrayBuffer, all: readonly Buffer[]): Work {
   const writer = new RingWriter(ring);
@@ -70,13 +80,25 @@ function handOver(ring: SharedArrayBuffer, all: readonly Buffer[]): Work {
     run(from, to) {
       let waits = 0;
       for (let i = from; i < to; i++) {
-        const datagram = all[i & (FLOWS - 1)];
-        let written = writer.write(datagram, 0, 0, 0xffff, 0x7f000001, 50000, Carrier.gre, 0, 0);
-        for (; written === Written.full; waits++) written = writer.write(datagram, 0, 0, 0xffff, 0x7f000001, 50000, Carrier.gre, 0, 0);
-        if (written === Written.asleep) writer.wake();
+        while (writer.write(all[i & (FLOWS - 1)], 0, 0, 0xffff, 0x7f000001, 50000, Carrier.gre, 0, 0) === Written.full) if (++waits % PATIENCE === 0) leaveProcessor();
+        if (i % TURN === TURN - 1) writer.wake();
       }
-      while (ringDepth(ring) > 0) waits++;
+      writer.wake();
+      while (ringDepth(ring) > 0) if (++waits % PATIENCE === 0) leaveProcessor();
       return waits;
+    },
+  };
+}
+
+/** What no ring can do without: the bytes copied into as many slots of shared memory. */
+function copy(all: readonly Buffer[]): Work {
+  const stride = LONGEST + 64;
+  const slots = new Uint8Array(new SharedArrayBuffer(SLOTS * stride));
+  return {
+    ops: HANDED,
+    run(from, to) {
+      for (let i = from; i < to; i++) slots.set(all[i & (FLOWS - 1)], (i & (SLOTS - 1)) * stride);
+      return slots[0];
     },
   };
 }
@@ -86,7 +108,8 @@ async function measureHandOver(effort: Effort, payload: number): Promise<Measure
   const drain = new Player('drain', { rings, queue: 0 } satisfies DrainData);
   try {
     await drain.hear();
-    return measureNs(effort, handOver(rings[0], inNvgre(...V4, payload)));
+    const all = inNvgre(...V4, payload);
+    return measureNs(effort, handOver(rings[0], all), { name: 'the copy alone', work: copy(all) });
   } finally {
     await drain.close();
   }
@@ -108,8 +131,8 @@ export const rssBenches: readonly Bench[] = [
     measure: effort => measureNs(effort, ofDatagram(datagrams(flow => grePacket(udpPacket(V4[1], 53, V4[0], 1024 + flow, new Uint8Array(36)), -1))), { name: 'Toeplitz, 12 bytes', work: toeplitz(12) }),
   },
   ...[64, 1400].map((inner): Bench => ({
-    name: `pipeline/ring/hand-over/${inner}`, unit: 'ns', target: { of: 'median', max: 120 },
-    what: `a datagram with an inner packet of ${inner} bytes into a ring and out of it in another thread, loaded`,
+    name: `pipeline/ring/hand-over/${inner}`, unit: 'ns', ...(inner === 64 ? { target: { of: 'median', max: 120 } } : {}),
+    what: `a datagram with an inner packet of ${inner} bytes into a ring and out of it in another thread, loaded; baseline: the copy alone`,
     measure: effort => measureHandOver(effort, inner - 28),
   })),
 ];

@@ -20,6 +20,8 @@ import { shuffled } from '../shuffle.js';
 import { ROOM, Ring } from './ring.js';
 
 const TENANTS = 16;
+/** Sessions that 64 pool addresses are to carry; more have 256. */
+const MOST_ON_64 = 1 << 21;
 const VMS = 64;
 const FIRST_VM = 10;
 const VSID = 5000;
@@ -84,7 +86,7 @@ export function configOf({ rules, sessions }: WorldParts): string {
         { ca: `10.0.1.${FIRST_VM + vm}`, mac: `00:15:5d:00:01:${vm.toString(16).padStart(2, '0')}`, host: 'back' },
       ]).flat(),
       routes: [{ prefix: '0.0.0.0/0', via: 'nat' }, { prefix: '172.16.0.0/12', via: 'forward' }, { prefix: '192.168.50.0/24', via: 'site:hq' }],
-      nat: { uplink: 'inet', pool: [`203.0.113.${t * 4}/30`] },
+      nat: { uplink: 'inet', pool: [sessions <= MOST_ON_64 ? `203.0.113.${t * 4}/30` : `203.0.113.${t * 16}/28`] },
       forward: { uplink: 'core', key: FIRST_KEY + t },
       sites: [{ name: 'hq', pa: '198.51.100.31:4754', key: 9000 + t, prefixes: ['192.168.50.0/24'] }],
       // None matches, and each is compared to its last field: the remote prefix is what differs.

@@ -11,7 +11,7 @@ const SUITE: readonly Bench[] = [
 async function run(...argv: string[]): Promise<{ code: number; out: string; err: string; written: string }> {
   const said = { out: '', err: '', written: '' };
   const code = await runBenches(argv, SUITE, {
-    out: text => void (said.out += text), err: text => void (said.err += text), writeResults: text => void (said.written += text),
+    out: text => void (said.out += text), err: text => void (said.err += text), writeResults: text => void (said.written += text), writeChart: file => void (said.written += file),
   });
   return { code, ...said };
 }
@@ -40,12 +40,25 @@ t.test('--json prints nothing but an array of objects; what a bench has not got 
 t.test('what this machine cannot measure is left out, named with its reason, and told in RESULTS.md', async t => {
   const suite: readonly Bench[] = [...SUITE, { name: 'live/kernel/2/ndr', unit: 'kpps', what: 'a rate', missing: () => 'Node is too old', measure: () => t.fail('not to be measured') as never }];
   let out = '', err = '', written = '';
-  const io = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), writeResults: (text: string) => void (written += text) };
+  const io = { out: (text: string) => void (out += text), err: (text: string) => void (err += text), writeResults: (text: string) => void (written += text), writeChart: () => t.fail('not asked for') };
   t.equal(await runBenches(['--json'], suite, io), 0);
   t.equal((JSON.parse(out) as unknown[]).length, SUITE.length);
   t.equal(err, 'Not measured here, Node is too old: live/kernel/2/ndr\n');
   await runBenches(['--write'], suite, io);
   t.match(written, '## Not measured here\n\n- `live/kernel/2/ndr`: Node is too old\n');
+});
+
+t.test('what is only for the asking runs when a name asks for it, and is listed', async t => {
+  const suite: readonly Bench[] = [...SUITE, { ...SUITE[0], name: 'scale/sessions/4M', onRequest: '4M' }];
+  const names = async (...argv: string[]): Promise<string[]> => {
+    let out = '';
+    await runBenches(argv, suite, { out: text => void (out += text), err: text => t.fail(text), writeResults: () => t.fail(), writeChart: () => t.fail() });
+    return argv.includes('--json') ? (JSON.parse(out) as { name: string }[]).map(({ name }) => name) : out.trimEnd().split('\n').map(line => line.split(' ')[0]);
+  };
+  t.strictSame(await names('--json'), SUITE.map(({ name }) => name));
+  t.strictSame(await names('--json', '/'), SUITE.map(({ name }) => name));
+  t.strictSame(await names('--json', 'sessions/4M'), ['scale/sessions/4M']);
+  t.equal((await names('--list')).length, suite.length);
 });
 
 t.test('a name picks every bench that has it in its own; several pick more', async t => {
