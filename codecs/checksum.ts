@@ -53,12 +53,6 @@ export function patchChecksum32(hc: number, was: number, is: number): number {
   return ~foldSum(sum) & 0xffff;
 }
 
-/** As both patches before, one after the other: an address and a port, which translation changes together. */
-export function translateChecksum(hc: number, was: number, is: number, wasPort: number, isPort: number): number {
-  const sum = (~hc & 0xffff) + (~was >>> 16) + (~was & 0xffff) + (is >>> 16) + (is & 0xffff) + (~wasPort & 0xffff) + isPort;
-  return ~foldSum(sum) & 0xffff;
-}
-
 /** Sum of the IPv4 pseudo-header (RFC 768, RFC 9293 §3.1); `len` is header and payload of the upper layer. */
 export function pseudoSum4(src: number, dst: number, protocol: number, len: number): number {
   return foldSum((src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff) + protocol + len);

@@ -14,7 +14,7 @@ const FLAGS = 0; // u16
 const PROTOCOL = 2; // u16
 const OPTIONAL = 4; // checksum, key, sequence: four bytes each, in that order
 const HAS_CHECKSUM = 0x8000;
-const HAS_KEY = 0x2000;
+export const GRE_HAS_KEY = 0x2000;
 const HAS_SEQUENCE = 0x1000;
 const MUST_BE_ZERO = 0x4c00; // bits 1, 4, 5: a receiver discards (RFC 2784 §2.3, less the two RFC 2890 uses)
 const VERSION = 0x0007;
@@ -49,29 +49,17 @@ export function parseGre(mem: Uint8Array, at: number, end: number, out: GreView)
   let next = at + OPTIONAL;
   if ((flags & HAS_CHECKSUM) !== 0) next += 4;
   const keyAt = next;
-  if ((flags & HAS_KEY) !== 0) next += 4;
+  if ((flags & GRE_HAS_KEY) !== 0) next += 4;
   const sequenceAt = next;
   if ((flags & HAS_SEQUENCE) !== 0) next += 4;
   if (next > end) return Fault.gre_truncated;
 
   out.headerLen = next - at;
   out.protocol = u16(mem, at + PROTOCOL);
-  out.key = (flags & HAS_KEY) !== 0 ? u32(mem, keyAt) : -1;
+  out.key = (flags & GRE_HAS_KEY) !== 0 ? u32(mem, keyAt) : -1;
   out.sequence = (flags & HAS_SEQUENCE) !== 0 ? u32(mem, sequenceAt) : -1;
   out.flags = flags;
   return 0;
-}
-
-/** Bytes of the header at `at` where it has no option but a key, 4 or 8, or 0: for those who leave all others to `parseGre`. */
-export function plainGreLen(mem: Uint8Array, at: number, end: number): number {
-  if (end - at < GRE_MIN_LEN + 4) return 0;
-  const flags = u16(mem, at + FLAGS);
-  return flags === 0 ? GRE_MIN_LEN : flags === HAS_KEY ? GRE_MIN_LEN + 4 : 0;
-}
-
-/** EtherType of the payload. */
-export function greProtocol(mem: Uint8Array, at: number): number {
-  return u16(mem, at + PROTOCOL);
 }
 
 /** Whether the parsed packet `mem[at..end)`, header and payload, carries no checksum or a right one (RFC 2784 §2.2). */
@@ -81,7 +69,7 @@ export function greChecksumOk(mem: Uint8Array, at: number, end: number): boolean
 
 /** Write a header at `at`, with a key unless it is -1; returns its length, 4 or 8. The caller has made the room. */
 export function writeGre(mem: Uint8Array, at: number, protocol: number, key: number): number {
-  putU16(mem, at + FLAGS, key < 0 ? 0 : HAS_KEY);
+  putU16(mem, at + FLAGS, key < 0 ? 0 : GRE_HAS_KEY);
   putU16(mem, at + PROTOCOL, protocol);
   if (key < 0) return GRE_MIN_LEN;
   putU32(mem, at + OPTIONAL, key);
@@ -95,7 +83,7 @@ export function writeGre(mem: Uint8Array, at: number, protocol: number, key: num
 export function writeGreFull(
   mem: Uint8Array, at: number, end: number, protocol: number, key: number, sequence: number, withChecksum: boolean,
 ): number {
-  putU16(mem, at + FLAGS, (withChecksum ? HAS_CHECKSUM : 0) | (key < 0 ? 0 : HAS_KEY) | (sequence < 0 ? 0 : HAS_SEQUENCE));
+  putU16(mem, at + FLAGS, (withChecksum ? HAS_CHECKSUM : 0) | (key < 0 ? 0 : GRE_HAS_KEY) | (sequence < 0 ? 0 : HAS_SEQUENCE));
   putU16(mem, at + PROTOCOL, protocol);
   let next = at + OPTIONAL;
   if (withChecksum) {

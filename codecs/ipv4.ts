@@ -8,8 +8,8 @@
  *   |                      Destination Address                      |
  *   |                 Options, 0 to 40 bytes, padded                |
  */
-import { copyBytes, putU16, putU32, s32, u16, u32 } from './bytes.js';
-import { checksum, foldSum, patchChecksum, patchChecksum32, sum16 } from './checksum.js';
+import { copyBytes, putU16, putU32, u16, u32 } from './bytes.js';
+import { checksum, patchChecksum, patchChecksum32, sum16 } from './checksum.js';
 import { Fault } from './faults.js';
 
 const VERSION_IHL = 0; // u8
@@ -17,6 +17,8 @@ const TOS = 1; // u8
 const TOTAL_LEN = 2; // u16
 const ID = 4; // u16
 const FRAGMENT = 6; // u16: flags and offset
+/** TTL, protocol and checksum, as one word. */
+export const IPV4_LIFE = 8;
 const TTL = 8; // u8, and it shares a checksum word with the protocol
 const PROTOCOL = 9; // u8
 const CHECKSUM = 10; // u16
@@ -29,9 +31,6 @@ const RESERVED = 0x8000; // RFC 791 wants zero; we carry it as it came
 const DONT_FRAGMENT = 0x4000;
 const MORE_FRAGMENTS = 0x2000;
 const OFFSET = 0x1fff; // in units of 8 bytes
-
-/** What the sum gains when TTL, the upper half of its word, becomes one less: ~m + m' (RFC 1624). */
-const HOP_LESS = 0xfeff;
 
 const OPTION_END = 0;
 const OPTION_NOP = 1;
@@ -68,22 +67,6 @@ export function checkQuotedIpv4(mem: Uint8Array, at: number, end: number): numbe
 /** Whether the header's checksum is right; the header length must have been checked. */
 export function ipv4ChecksumOk(mem: Uint8Array, at: number): boolean {
   return sum16(mem, at, at + ipv4HeaderLen(mem, at)) === 0xffff;
-}
-
-/**
- * Whether the header at `at` is sound, as `checkIpv4` has it, and the ordinary one of a packet that can go on: no options,
- * no fragment, a TTL that lasts. What is refused here may be sound all the same.
- */
-export function isPlainIpv4(mem: Uint8Array, at: number, end: number): boolean {
-  if (end - at < IPV4_MIN_LEN) return false;
-  const lengths = s32(mem, at), fragment = s32(mem, at + ID), life = s32(mem, at + TTL);
-  const src = s32(mem, at + IPV4_SRC), dst = s32(mem, at + IPV4_DST);
-  const totalLen = lengths & 0xffff;
-  if (lengths >>> 24 !== VERSION_4_IHL_5 || (fragment & (MORE_FRAGMENTS | OFFSET)) !== 0 || life >>> 24 <= 1) return false;
-  if (totalLen < IPV4_MIN_LEN || totalLen > end - at) return false;
-  const sum = (lengths >>> 16) + totalLen + (fragment >>> 16) + (fragment & 0xffff) + (life >>> 16) + (life & 0xffff)
-    + (src >>> 16) + (src & 0xffff) + (dst >>> 16) + (dst & 0xffff);
-  return (sum & 0xffff) + (sum >>> 16) === 0xffff; // ten words carry less than once more
 }
 
 /** Walk the options in `mem[at..end)`: each inside the header, none a source route (RFC 7126 §4.3, §4.4). */
@@ -166,21 +149,6 @@ export function setIpv4Dst(mem: Uint8Array, at: number, dst: number): void {
 
 export function setIpv4Ttl(mem: Uint8Array, at: number, ttl: number): void {
   setU16(mem, at, TTL, (ttl << 8) | mem[at + PROTOCOL]);
-}
-
-/** One hop less to live, and another address at `field`, which is `IPV4_SRC` or `IPV4_DST`: one patch for both. */
-export function translateIpv4(mem: Uint8Array, at: number, field: number, address: number): void {
-  const was = s32(mem, at + field);
-  const sum = (~u16(mem, at + CHECKSUM) & 0xffff) + HOP_LESS + (~was >>> 16) + (~was & 0xffff) + (address >>> 16) + (address & 0xffff);
-  putU16(mem, at + CHECKSUM, ~foldSum(sum));
-  putU32(mem, at + field, address);
-  mem[at + TTL]--;
-}
-
-/** One hop less to live. */
-export function hopIpv4(mem: Uint8Array, at: number): void {
-  putU16(mem, at + CHECKSUM, ~foldSum((~u16(mem, at + CHECKSUM) & 0xffff) + HOP_LESS));
-  mem[at + TTL]--;
 }
 
 export function setIpv4TotalLen(mem: Uint8Array, at: number, totalLen: number): void {

@@ -15,7 +15,8 @@ const FLOW_ID = 7; // u8
 export const NVGRE_LEN = 8;
 
 const KEY_ONLY = 0x2000; // K set, C and S clear, version 0
-const FLAGS_AND_TYPE = 0x20006558;
+/** Flags, version and protocol: the same in every header. */
+export const NVGRE_FIRST_WORD = 0x20006558;
 const MIN_VSID = 0x001000; // below: reserved (RFC 7637 §3.4)
 const MAX_VSID = 0xfffffe; // above: vendor-specific
 
@@ -48,7 +49,7 @@ export function nvgreFlowId(mem: Uint8Array, at: number): number {
 
 /** Write a header at `at`; returns its length, 8. */
 export function writeNvgre(mem: Uint8Array, at: number, vsid: number, flowId: number): number {
-  putU32(mem, at + FLAGS, FLAGS_AND_TYPE);
+  putU32(mem, at + FLAGS, NVGRE_FIRST_WORD);
   putU32(mem, at + VSID, (vsid << 8) | flowId);
   return NVGRE_LEN;
 }

@@ -9,7 +9,7 @@
  *   |                 Options, 0 to 40 bytes, padded                |
  */
 import { putU16, putU32, u16, u32 } from './bytes.js';
-import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16, translateChecksum } from './checksum.js';
+import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16 } from './checksum.js';
 import { Fault } from './faults.js';
 import { IpProtocol } from './ip-protocol.js';
 
@@ -17,7 +17,8 @@ export const TCP_SRC_PORT = 0; // u16
 export const TCP_DST_PORT = 2; // u16
 const SEQ = 4; // u32
 const ACK = 8; // u32
-const DATA_OFFSET = 12; // high four bits, in units of 4 bytes
+/** Data offset in the high four bits, in units of 4 bytes; flags in the low eight. */
+export const TCP_OFFSET_FLAGS = 12; // u16
 const FLAGS = 13; // u8
 const WINDOW = 14; // u16
 export const TCP_CHECKSUM = 16; // u16
@@ -62,7 +63,7 @@ export function tcpFlags(mem: Uint8Array, at: number): number {
 
 /** Header and options, in bytes. */
 export function tcpHeaderLen(mem: Uint8Array, at: number): number {
-  return (mem[at + DATA_OFFSET] >>> 4) << 2;
+  return (mem[at + TCP_OFFSET_FLAGS] >>> 4) << 2;
 }
 
 export function tcpWindow(mem: Uint8Array, at: number): number {
@@ -82,12 +83,6 @@ export function setTcpSrcPort(mem: Uint8Array, at: number, port: number): void {
 export function setTcpDstPort(mem: Uint8Array, at: number, port: number): void {
   patchTcp(mem, at, tcpDstPort(mem, at), port);
   putU16(mem, at + TCP_DST_PORT, port);
-}
-
-/** Another port at `field`, which is `TCP_SRC_PORT` or `TCP_DST_PORT`, and another address `is` for `was` in the pseudo-header: one patch for both. */
-export function translateTcp(mem: Uint8Array, at: number, field: number, port: number, was: number, is: number): void {
-  putU16(mem, at + TCP_CHECKSUM, translateChecksum(tcpChecksum(mem, at), was, is, u16(mem, at + field), port));
-  putU16(mem, at + field, port);
 }
 
 /** Bring the checksum up to date after a covered word changed, here or in the pseudo-header. */
@@ -171,7 +166,7 @@ export function writeTcp(
   putU16(mem, at + TCP_DST_PORT, dstPort);
   putU32(mem, at + SEQ, seq);
   putU32(mem, at + ACK, ack);
-  mem[at + DATA_OFFSET] = headerLen << 2;
+  mem[at + TCP_OFFSET_FLAGS] = headerLen << 2;
   mem[at + FLAGS] = flags;
   putU16(mem, at + WINDOW, window);
   putU16(mem, at + TCP_CHECKSUM, 0);

@@ -7,13 +7,13 @@
  * Over IPv4 a checksum of 0 means that there is none, so a computed 0 is sent as ffff.
  */
 import { putU16, u16 } from './bytes.js';
-import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16, translateChecksum } from './checksum.js';
+import { addSum, checksum, patchChecksum, patchChecksum32, pseudoSum4, pseudoSum6, sum16 } from './checksum.js';
 import { Fault } from './faults.js';
 import { IpProtocol } from './ip-protocol.js';
 
 export const UDP_SRC_PORT = 0; // u16
 export const UDP_DST_PORT = 2; // u16
-const LENGTH = 4; // u16
+export const UDP_LENGTH = 4; // u16
 export const UDP_CHECKSUM = 6; // u16
 export const UDP_LEN = 8;
 
@@ -40,7 +40,7 @@ export function udpDstPort(mem: Uint8Array, at: number): number {
 
 /** Header and payload, in bytes. */
 export function udpLen(mem: Uint8Array, at: number): number {
-  return u16(mem, at + LENGTH);
+  return u16(mem, at + UDP_LENGTH);
 }
 
 export function udpChecksum(mem: Uint8Array, at: number): number {
@@ -55,16 +55,6 @@ export function setUdpSrcPort(mem: Uint8Array, at: number, port: number): void {
 export function setUdpDstPort(mem: Uint8Array, at: number, port: number): void {
   patchUdp(mem, at, udpDstPort(mem, at), port);
   putU16(mem, at + UDP_DST_PORT, port);
-}
-
-/**
- * Another port at `field`, which is `UDP_SRC_PORT` or `UDP_DST_PORT`, and another address `is` for `was` in the
- * pseudo-header: one patch for both. No checksum stays none.
- */
-export function translateUdp(mem: Uint8Array, at: number, field: number, port: number, was: number, is: number): void {
-  const hc = udpChecksum(mem, at);
-  if (hc !== 0) putSum(mem, at, translateChecksum(hc, was, is, u16(mem, at + field), port));
-  putU16(mem, at + field, port);
 }
 
 /** Bring the checksum up to date after a covered word changed, here or in the pseudo-header. No checksum stays none. */
@@ -88,7 +78,7 @@ function putSum(mem: Uint8Array, at: number, sum: number): void {
 export function writeUdp(mem: Uint8Array, at: number, srcPort: number, dstPort: number, len: number): number {
   putU16(mem, at + UDP_SRC_PORT, srcPort);
   putU16(mem, at + UDP_DST_PORT, dstPort);
-  putU16(mem, at + LENGTH, len);
+  putU16(mem, at + UDP_LENGTH, len);
   putU16(mem, at + UDP_CHECKSUM, 0);
   return UDP_LEN;
 }

@@ -14,7 +14,7 @@ const VNI = 4; // 24 bits, then a reserved byte
 export const VXLAN_LEN = 8;
 export const VXLAN_PORT = 4789;
 
-const VALID_VNI = 0x08; // the I bit
+export const VXLAN_VALID = 0x08; // the I bit
 
 /**
  * Check the header at `at`, and that an inner Ethernet header fits behind it before `end`. Returns 0 or a `Fault`.
@@ -22,7 +22,7 @@ const VALID_VNI = 0x08; // the I bit
  */
 export function checkVxlan(mem: Uint8Array, at: number, end: number): number {
   if (end - at < VXLAN_LEN + ETHERNET_LEN) return Fault.vxlan_truncated;
-  if ((mem[at + FLAGS] & VALID_VNI) === 0) return Fault.vxlan_flags;
+  if ((mem[at + FLAGS] & VXLAN_VALID) === 0) return Fault.vxlan_flags;
   return isUsableVsid(vxlanVni(mem, at)) ? 0 : Fault.vxlan_vni_reserved;
 }
 
@@ -32,7 +32,7 @@ export function vxlanVni(mem: Uint8Array, at: number): number {
 
 /** Write a header at `at`; returns its length, 8. */
 export function writeVxlan(mem: Uint8Array, at: number, vni: number): number {
-  putU32(mem, at + FLAGS, VALID_VNI << 24);
+  putU32(mem, at + FLAGS, VXLAN_VALID << 24);
   putU32(mem, at + VNI, vni << 8);
   return VXLAN_LEN;
 }

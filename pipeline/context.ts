@@ -57,7 +57,7 @@ export class Context {
   readonly quoted = new Ipv6View();
   readonly exit = new Exit();
   /** One slot with headroom, for packets that grow and those made here. */
-  scratch = new Uint8Array(SCRATCH_BYTES);
+  scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 
   constructor(parts: { policy: Policy; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit }) {
     this.policy = parts.policy;
@@ -71,7 +71,7 @@ export class Context {
 
   /** The kernel keeps the scratch slot: leave it to it and the collector, and take another. */
   replaceScratch(): void {
-    this.scratch = new Uint8Array(SCRATCH_BYTES);
+    this.scratch = Buffer.alloc(SCRATCH_BYTES);
   }
 }
 

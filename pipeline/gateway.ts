@@ -78,11 +78,14 @@ export class Overseer {
     this.#fragments = new FragmentTable(state.fragments, state.sizes.fragments, state.ledgers.length + 1);
   }
 
-  /** Worker `index` is dead: free what it held and put right what it left half done, so that its successor and all others can go on. */
-  repairAfter(index: number): void {
-    this.nat.repair(ownerOf(index));
-    this.#fragments.repair(ownerOf(index));
+  /**
+   * Worker `index` is dead: free what it held and put right what it left half done, so that its successor and all others can
+   * go on. False when the rest is up to the repair after another, which has died too and holds a lock still.
+   */
+  repairAfter(index: number): boolean {
+    const areFlows = this.nat.repair(ownerOf(index)), areFragments = this.#fragments.repair(ownerOf(index));
     this.#quiet.leave(index);
+    return areFlows && areFragments;
   }
 }
 
@@ -107,6 +110,9 @@ export class Gateway {
   readonly #p = new Packet();
   readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
   readonly #fast: FastPath;
+  /** The time of the packet in hand, and its whole seconds. */
+  #now = 0;
+  #seconds = 0;
   readonly #worker: number;
   readonly #quiet: Quiet;
   /** Its own, where it shares with nobody. */
@@ -159,17 +165,14 @@ export class Gateway {
    */
   receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag = 0): number {
     this.received++;
-    const fast = this.isFast && this.observer === null ? this.#forward(mem, start, at, end, peer, carrier, side, now) : Fate.next;
-    if (fast === Fate.forwarded) return fast;
-    const p = this.#p;
-    p.reset();
-    p.mem = mem; p.start = start; p.at = at; p.end = end;
-    p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;
-    const bytes = end - at;
-    const verdict = fast === Fate.next ? this.#guarded(p) : fast;
-    this.#settle(p, verdict, bytes);
-    if (p.releases >= 0) this.#release(p.releases, now);
-    return verdict;
+    if (this.isFast && peer >= 0 && this.observer === null) {
+      if (now !== this.#now) {
+        this.#now = now;
+        this.#seconds = Math.floor(now / 1000);
+      }
+      if (this.#fast.carry(mem, start, at, end, peer, carrier, side, this.#seconds)) return Fate.forwarded;
+    }
+    return this.#walk(mem, start, at, end, peer, carrier, side, now, tag);
   }
 
   /** A datagram that ends before the pipeline, under `reason`: of a capture, what is no tunnel or not for us. */
@@ -199,19 +202,16 @@ export class Gateway {
     this.#quiet.leave(this.#worker);
   }
 
-  /** By the fast path: `Fate.forwarded`, or `Fate.next` when the walks must see the packet. */
-  #forward(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number): number {
-    if (peer < 0) return Fate.next;
-    const isHost = this.context.policy.peers.kind[peer] === PeerKind.host;
-    if (side !== Side.both && (side === Side.hosts) !== isHost) return Fate.next;
-    const seconds = Math.floor(now / 1000);
-    try {
-      const isDone = isHost ? this.#fast.fromHost(mem, start, at, end, peer, carrier, seconds) : this.#fast.fromOutside(mem, start, at, end, peer, carrier, seconds);
-      return isDone ? Fate.forwarded : Fate.next;
-    } catch (error) {
-      this.onFault(error);
-      return Reason.internal_error;
-    }
+  #walk(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag: number): number {
+    const p = this.#p;
+    p.reset();
+    p.mem = mem; p.start = start; p.at = at; p.end = end;
+    p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;
+    const bytes = end - at;
+    const verdict = this.#guarded(p);
+    this.#settle(p, verdict, bytes);
+    if (p.releases >= 0) this.#release(p.releases, now);
+    return verdict;
   }
 
   #guarded(p: Packet): number {

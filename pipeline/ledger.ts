@@ -14,6 +14,7 @@ export const LEDGER_COLUMNS = ['in', 'forwarded', 'dropped', 'consumed', 'held',
 export type LedgerColumn = (typeof LEDGER_COLUMNS)[number];
 
 export const Cell = Object.fromEntries(LEDGER_COLUMNS.map((name, i) => [name, i])) as { readonly [C in LedgerColumn]: number };
+const { in: IN, forwarded: FORWARDED, out: OUT, bytesIn: BYTES_IN, bytesOut: BYTES_OUT } = Cell;
 /** The drop reasons follow the columns; reason 0 is never counted. */
 const DROPS = LEDGER_COLUMNS.length;
 /** Cells a row: columns, then one for each reason. */
@@ -47,11 +48,11 @@ export class Ledger {
   /** One packet of `tenant` came and went on, and nothing else has to be said of it. */
   forward(tenant: number, bytesIn: number, bytesOut: number): void {
     const row = tenant * LEDGER_STRIDE, cells = this.#cells;
-    cells[row + Cell.in]++;
-    cells[row + Cell.forwarded]++;
-    cells[row + Cell.out]++;
-    cells[row + Cell.bytesIn] += bytesIn;
-    cells[row + Cell.bytesOut] += bytesOut;
+    cells[row + IN]++;
+    cells[row + FORWARDED]++;
+    cells[row + OUT]++;
+    cells[row + BYTES_IN] += bytesIn;
+    cells[row + BYTES_OUT] += bytesOut;
   }
 
   get(tenant: number, cell: number): number {

@@ -171,7 +171,6 @@ export class Policy {
   readonly timers: Timers;
   readonly macHigh: number;
   readonly macLow: number;
-  readonly macLowSigned: number;
   readonly lanes: Int32Array;
   readonly peers: PeerColumns;
   readonly subnets: SubnetColumns;
@@ -199,7 +198,6 @@ export class Policy {
     this.timers = data.gateway.timers;
     this.macHigh = data.gateway.macHigh;
     this.macLow = data.gateway.macLow;
-    this.macLowSigned = data.gateway.macLow | 0;
     this.lanes = data.lanes;
     this.peers = data.peers;
     this.subnets = data.subnets;

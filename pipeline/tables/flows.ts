@@ -63,6 +63,11 @@ export function flowKey(tenant: number, protocol: number, kind: number): number 
   return tenant << 16 | protocol << 8 | kind;
 }
 
+/** Of a record that may be a flow's without a session; `fromHost` may be a session's, too. */
+export function isPlain(kind: number): boolean {
+  return kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite;
+}
+
 export class FlowTable {
   /** Signed words: unsigned ones from 2^31 on would be numbers on the heap. */
   readonly words: Int32Array;
@@ -85,21 +90,22 @@ export class FlowTable {
     this.#claim = owner << 8 | Kind.claimed;
   }
 
-  /** Hash of a key, 31 bits; `scope` is tenant << 8 | protocol, without the kind. It is also a flow's entropy outside: source port, FlowID. */
+  /**
+   * Hash of a key, 31 bits; `scope` is tenant << 8 | protocol, without the kind. It is also a flow's entropy outside:
+   * source port, FlowID. The words are multiplied side by side and mixed once: in a row they take the processor 10 ns longer.
+   */
   hash(scope: number, src: number, dst: number, ports: number): number {
-    let h = this.#seed ^ Math.imul(scope, 0x9e3779b1);
-    h = Math.imul((h << 13 | h >>> 19) ^ src, 0x85ebca6b);
-    h = Math.imul((h << 13 | h >>> 19) ^ dst, 0xc2b2ae35);
-    h = Math.imul((h << 13 | h >>> 19) ^ ports, 0x27d4eb2f);
-    h ^= h >>> 15;
-    h = Math.imul(h, 0x85ebca77);
-    return (h ^ h >>> 13) & 0x7fffffff;
+    const seed = this.#seed;
+    const a = Math.imul(src ^ seed, 0x9e3779b1), b = Math.imul(dst + seed, 0x85ebca6b), c = Math.imul(ports ^ seed, 0xc2b2ae35), d = Math.imul(scope, 0x27d4eb2f);
+    const ab = a ^ (b << 16 | b >>> 16), cd = c + d;
+    const mixed = Math.imul((ab ^ ab >>> 15) + (cd ^ cd >>> 17), 0x85ebca77);
+    return (mixed ^ mixed >>> 13) & 0x7fffffff;
   }
 
   /** Word index of the record with this key, or -1. Looks into the two buckets only; `find` looks everywhere. */
   peek(key: number, src: number, dst: number, ports: number, hash: number): number {
     const { words } = this;
-    let at = this.#first(hash);
+    let at = this.first(hash);
     for (const end = at + BUCKET_WORDS; at < end; at += FLOW_WORDS) {
       if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
     }
@@ -124,7 +130,7 @@ export class FlowTable {
 
   /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
   claim(hash: number): number {
-    const first = this.#first(hash), second = this.#second(hash);
+    const first = this.first(hash), second = this.#second(hash);
     // The first, unless it is much the fuller: who is in the second is looked for in both.
     const near = this.#free(first) * 2 > this.#free(second) ? first : second;
     let at = this.#claimIn(near);
@@ -185,8 +191,8 @@ export class FlowTable {
 
   /** Take a plain flow out, unless another thread is faster. */
   removePlain(at: number): void {
-    const word = this.words[at];
-    if (Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
+    const word = Atomics.load(this.words, at);
+    if (!isPlain(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
     Atomics.sub(this.words, this.end + T_PLAIN, 1);
     if (this.#quiet.isAlone) this.#zero(at);
   }
@@ -195,7 +201,8 @@ export class FlowTable {
   /** After a repair, which has counted. */
   set plainCount(n: number) { Atomics.store(this.words, this.end + T_PLAIN, n); }
 
-  kind(at: number): number { return this.words[at] & KIND_MASK; }
+  /** Read so that the words behind it are at least as new. */
+  kind(at: number): number { return Atomics.load(this.words, at) & KIND_MASK; }
   /** Whether `owner` has claimed this record and not published it. */
   isClaimedBy(at: number, owner: number): boolean { return this.words[at] === (owner << 8 | Kind.claimed); }
 
@@ -205,12 +212,13 @@ export class FlowTable {
     Atomics.store(this.words, at, 0);
   }
 
-  #first(hash: number): number {
-    return Math.floor(hash * this.#scale) * BUCKET_WORDS;
+  /** Where a key with this hash is looked for first. */
+  first(hash: number): number {
+    return (hash * this.#scale | 0) * BUCKET_WORDS;
   }
 
   #second(hash: number): number {
-    return Math.floor((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale) * BUCKET_WORDS;
+    return ((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale | 0) * BUCKET_WORDS;
   }
 
   #free(bucket: number): number {
