@@ -156,6 +156,9 @@ export class RingWriter {
     wake(this.#words);
   }
 
+  /** What `setDead` said last, perhaps of a writer before this one. */
+  get isDead(): boolean { return Atomics.load(this.#words, DEAD) !== 0; }
+
   /** Nobody reads (`isDead`), or somebody does again: barriers do not wait for the dead. */
   setDead(isDead: boolean): void {
     Atomics.store(this.#words, DEAD, isDead ? 1 : 0);
@@ -180,7 +183,6 @@ export class RingWriter {
   }
 }
 
-/** Where the fields of the slot in hand are; `RingReader.slot` says which. */
 export class RingReader {
   /** The whole ring: a slot's datagram and the headroom before it lie in here. */
   readonly mem: Uint8Array;

@@ -30,20 +30,24 @@ export class Spreader {
   readonly #hash: RssHash;
   readonly #addresses = new AddressFinder();
   readonly #alive: boolean[];
+  /** By entry: the queue that it left first because that one was dead, -1 where it is at home. */
+  readonly #homes = new Int32Array(ENTRIES).fill(-1);
   readonly #balancer: Balancer | undefined;
   /** Packets by entry, up to the interval before. */
   readonly #before: Float64Array;
   readonly #flush = (): void => this.flush();
   #isFlushDue = false;
 
+  /** Goes on where a spreader before it stopped. */
   constructor(parts: SpreaderParts) {
     this.table = new Indirection(parts.indirection);
     this.#ledger = parts.ledger;
     this.#rings = parts.rings.map(memory => new RingWriter(memory));
     this.#hash = new RssHash(parts.key);
-    this.#alive = parts.rings.map(() => true);
+    this.#alive = this.#rings.map(ring => !ring.isDead);
     this.#balancer = parts.rebalance ? new Balancer(ENTRIES) : undefined;
     this.#before = this.#packets();
+    this.flush(); // the one before may have died on its way to do so
   }
 
   /** A datagram came. */
@@ -69,22 +73,32 @@ export class Spreader {
     for (const ring of this.#rings) ring.wake();
   }
 
-  /** The worker of `queue` died, or has been replaced. Returns the entries that left for others. */
+  /** The worker of `queue` died, or has been replaced. Returns the entries that leave it or come home. */
   setQueue(queue: number, isUp: boolean): readonly Move[] {
     this.#alive[queue] = isUp;
     this.#rings[queue].setDead(!isUp);
-    return this.#apply(evacuate(this.#since(), this.#tableNow(), this.#alive));
+    const left = this.#evacuate();
+    if (!isUp) return left;
+    const home = this.#tableNow().flatMap((from, entry) => this.#homes[entry] === queue && from !== queue ? [{ entry, from, to: queue }] : []);
+    return [...left, ...this.#apply(home)];
   }
 
   /** An interval is over: see to the balance. Returns the entries that were given another queue. */
   balance(): readonly Move[] {
     const load = this.#since();
-    const packets = this.#packets();
-    this.#before.set(packets);
-    const table = this.#tableNow();
-    // Again, for what found no room when its queue died.
-    const moves = evacuate(load, table, this.#alive);
-    return this.#apply(moves.length > 0 ? moves : this.#balancer?.after(load, table, this.#alive) ?? []);
+    this.#before.set(this.#packets());
+    const left = this.#evacuate(); // again, for what found no room when its queue died
+    return left.length > 0 ? left : this.#apply(this.#balancer?.after(load, this.#tableNow(), this.#alive) ?? []);
+  }
+
+  #evacuate(): readonly Move[] {
+    const homes = this.#homes.slice();
+    const left = this.#apply(evacuate(this.#since(), this.#tableNow(), this.#alive));
+    for (const { entry, from, to } of left) {
+      const home = homes[entry] >= 0 ? homes[entry] : from;
+      this.#homes[entry] = home === to ? -1 : home;
+    }
+    return left;
   }
 
   /** Move entries, each behind a barrier: what is in the old queue is done before what comes to the new one. */
@@ -94,8 +108,10 @@ export class Spreader {
       const pair = `${from} ${to}`;
       const isFenced = fenced.get(pair) ?? (!this.#alive[from] || this.#rings[to].writeBarrier(from, this.#rings[from].head) !== Written.full);
       fenced.set(pair, isFenced);
-      if (isFenced) this.table.move(entry, to);
-      return isFenced;
+      if (!isFenced) return false;
+      this.table.move(entry, to);
+      this.#homes[entry] = -1;
+      return true;
     });
     if (made.length > 0) this.#flushSoon();
     return made;

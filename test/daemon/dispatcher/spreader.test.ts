@@ -4,7 +4,7 @@ import { Spreader } from '../../../daemon/dispatcher/spreader.js';
 import { ENTRIES, makeIndirection } from '../../../pipeline/indirection.js';
 import { Ledger, imbalances, ledgerBytes, totals } from '../../../pipeline/ledger.js';
 import { Carrier, Side } from '../../../pipeline/packet.js';
-import { RingReader, makeRing, ringDepth } from '../../../pipeline/ring.js';
+import { RingReader, RingWriter, makeRing, ringDepth } from '../../../pipeline/ring.js';
 import { MICROSOFT_KEY, RssHash } from '../../../pipeline/rss.js';
 import { ethernet, gre, nvgre, udp } from '../../support/frames.js';
 
@@ -83,29 +83,42 @@ t.test('a sender whose address nobody can read is passed on as one that no polic
   t.same([0, 1, 2, 3].map(n => readers[0].addressOf(slot, n)), [0, 0, 0, 0]);
 });
 
-t.test('a dead queue has its entries taken from it, without a barrier; it gets some back once it is busy elsewhere', async t => {
-  const { spreader, readers, table } = make(2);
-  const moves = spreader.setQueue(0, false);
-  t.equal(moves.length, 64);
-  t.same(Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry)), new Array(ENTRIES).fill(1));
-  t.equal(table.moves, 64);
-  t.same(drain(readers[1]), []);
-  spreader.setQueue(0, true);
+t.test('a dead queue has its entries taken from it, without a barrier, and gets back those when it lives again, behind one', async t => {
+  const { spreader, readers, table } = make(3);
+  const before = Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry));
+  const left = spreader.setQueue(0, false);
+  t.equal(left.length, 43);
+  t.ok(left.every(({ from, to }) => from === 0 && to !== 0));
+  t.same([1, 2].map(queue => drain(readers[queue])), [[], []]);
+  t.equal(spreader.setQueue(0, true).length, 43);
+  t.same(Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry)), before);
+  t.equal(table.moves, 86);
+  t.same(drain(readers[0]), [-1, -1], 'one for each queue that had some of them');
+});
 
+t.test('a queue that stays loaded beside an idle one gives entries away, once', async t => {
+  const { spreader, readers } = make(2);
+  const busy = Array.from({ length: 400 }, (_, i) => flow(i)).filter(datagram => entryOf(datagram) % 2 === 1);
   for (let second = 0; second < 3; second++) {
-    for (let i = 0; i < 2000; i++) {
-      spreader.receive(flow(i % 200), FROM, LISTEN);
-      if (i % 50 === 0) drain(readers[1]);
-    }
-    drain(readers[1]);
+    for (let i = 0; i < 2000; i++) { spreader.receive(busy[i % busy.length], FROM, LISTEN); drain(readers[1]); }
     const balanced = spreader.balance();
     t.equal(balanced.length > 0, second === 2, `second ${second}: ${balanced.length} moves`);
-    if (second === 2) {
-      t.ok(balanced.every(({ from, to }) => from === 1 && to === 0));
-      t.same(drain(readers[0]), [-1], 'one barrier for all of them');
-    }
+    t.ok(balanced.every(({ from, to }) => from === 1 && to === 0));
   }
+  t.same(drain(readers[0]), [-1], 'one barrier for all of them');
   t.same(spreader.balance(), []);
+});
+
+t.test('another spreader knows which queues are dead, and wakes who was left asleep beside a datagram', async t => {
+  const { spreader, rings, readers, table, ledger } = make(2);
+  spreader.setQueue(0, false);
+  const memory = makeIndirection(2);
+  const asleep = readers[1].sleep();
+  new RingWriter(rings[1]).write(flow(0), 0, 0, 0, 0, 0, 0, 0, 0); // and it died before the end of its turn
+  const other = new Spreader({ rings, indirection: memory, ledger, key: MICROSOFT_KEY, rebalance: true });
+  await asleep;
+  t.equal(other.balance().length, 64);
+  t.equal(table.moves, 64);
 });
 
 t.test('when the last queue dies its entries stay, and go as soon as another lives', async t => {
@@ -115,6 +128,8 @@ t.test('when the last queue dies its entries stay, and go as soon as another liv
   t.same(spreader.balance(), []);
   t.equal(spreader.setQueue(0, true).length, 128);
   t.equal(table.queueOf(5), 0);
+  t.equal(spreader.setQueue(1, true).length, 64);
+  t.same(Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry)), Array.from({ length: ENTRIES }, (_, entry) => entry % 2), 'as in the beginning');
 });
 
 t.test('an entry does not move while its new ring has no room for the barrier, and rebalancing can be off', async t => {
