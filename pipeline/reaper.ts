@@ -5,7 +5,7 @@
  */
 import { allowsSession } from './nat/allowed.js';
 import type { Policy } from './policy.js';
-import { F_LANE, F_SEEN, FLOW_WORDS, Kind } from './tables/flows.js';
+import { F_LANE, F_SEEN, FLOW_WORDS, Kind, isPlain } from './tables/flows.js';
 import type { NatState } from './tables/nat-state.js';
 import type { Quiet } from './tables/quiet.js';
 
@@ -43,21 +43,27 @@ export class Reaper {
 
   /**
    * After a policy change, once no worker has an older one: look at `records` flow records from the `from`th on, close the
-   * sessions that `policy` would not open, and forget flows compiled by others. Returns the record to go on from, or -1 at the end.
+   * sessions that `policy` would not open, and forget flows compiled by others. Returns the record to go on from, or -1 at the
+   * end; it stops early where a lock is taken, for its holder may be dead, and the caller the one that has to see to that.
    */
   revoke(policy: Policy, from: number, records: number): number {
     const { flows } = this.#nat;
     const end = Math.min(flows.end, (from + records) * FLOW_WORDS);
     for (let at = from * FLOW_WORDS; at < end; at += FLOW_WORDS) {
-      if (this.#nat.isOpen(at)) this.#review(at, policy);
-      else if (isPlain(flows.kind(at)) && flows.words[at + F_LANE] >>> 24 !== (policy.generation & 0xff)) flows.removePlain(at);
+      if (this.#nat.isOpen(at)) {
+        if (!this.#review(at, policy)) return at / FLOW_WORDS;
+      } else if (isPlain(flows.kind(at)) && flows.words[at + F_LANE] >>> 24 !== (policy.generation & 0xff)) {
+        flows.removePlain(at);
+      }
     }
     return end === flows.end ? -1 : from + records;
   }
 
-  #review(session: number, policy: Policy): void {
+  /** False when somebody has the session's lock. */
+  #review(session: number, policy: Policy): boolean {
     const nat = this.#nat;
-    if (nat.sessionGeneration(session) === (policy.generation & 0xff) || !nat.lockSession(session, true)) return;
+    if (nat.sessionGeneration(session) === (policy.generation & 0xff)) return true;
+    if (!nat.lockSession(session, false)) return !nat.isOpen(session);
     if (allowsSession(policy, nat, session)) {
       nat.allowSession(session, policy.generation);
     } else {
@@ -65,6 +71,7 @@ export class Reaper {
       nat.noteRevoked();
     }
     nat.locks.unlock();
+    return true;
   }
 
   #sweepFlows(records: number, now: number, policy: Policy): void {
@@ -86,9 +93,4 @@ export class Reaper {
     if (nat.isExpired(session, now, timers)) nat.close(session);
     nat.locks.unlock();
   }
-}
-
-/** Of a record that is no session's. */
-function isPlain(kind: number): boolean {
-  return kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite;
 }

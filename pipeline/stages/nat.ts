@@ -16,7 +16,7 @@ import { allocatePort } from '../nat/ports.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
-import { TAKEN } from '../tables/nat-state.js';
+import { TAKEN, type NatState } from '../tables/nat-state.js';
 import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
 
@@ -113,7 +113,7 @@ function trackOut(p: Packet, c: Context): number {
 
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
   p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers);
-  if (p.binding >= 0 && !isKept(p, c)) p.binding = -1;
+  while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers, p.binding);
   const isNew = p.binding < 0;
   if (isNew) {
     const verdict = bind(p, c, now);
@@ -139,22 +139,27 @@ function trackIn(p: Packet, c: Context): number {
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
   if (!policy.isByNat(p.tenant, p.src3)) return Reason.nat_no_way_back;
   p.binding = nat.findOutside(p.protocol, p.natAddress, p.natPort); // again: others may have come before the lock did
-  if (p.binding >= 0 && (!nat.settle(p.binding, now, policy.timers) || !isKept(p, c))) p.binding = -1;
+  if (p.binding >= 0 && (!isInside(p, nat) || !nat.settle(p.binding, now, policy.timers) || !isKept(p, c))) p.binding = -1;
   const isNew = p.binding < 0;
   if (isNew) {
     if (p.mapping < 0) return Reason.nat_no_binding;
     p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now);
+    if (p.binding === TAKEN) return Reason.nat_no_binding; // by one that is not to be used
     if (p.binding < 0) return Reason.nat_bindings_spent;
   }
   return open(p, c, p.src3, remotePort, TcpState.outInit, isNew, now);
 }
 
-/** Whether the policy in force keeps the packet's binding; if not, it goes, and its sessions will. */
+/** Whether the packet's binding leads to the inside end that it was placed at, whose lock is held: the outside end may have changed hands. */
+function isInside(p: Packet, nat: NatState): boolean {
+  return nat.tenantOf(p.binding) === p.tenant && nat.inside(p.binding) === p.dst3 && nat.insidePort(p.binding) === p.dport;
+}
+
+/** Whether the policy in force keeps the packet's binding. One that it does not gets no more sessions; those it has are the reaper's to close, and it goes with the last. */
 function isKept(p: Packet, { nat, policy }: Context): boolean {
   if (nat.generationOf(p.binding) === (policy.generation & 0xff)) return true;
   const isAllowed = allowsBinding(policy, nat, p.binding);
   if (isAllowed) nat.allow(p.binding, policy.generation);
-  else nat.unbind(p.binding);
   return isAllowed;
 }
 
@@ -165,14 +170,19 @@ function bind(p: Packet, c: Context, now: number): number {
   if (p.mapping >= 0) {
     const { external, externalPort } = policy.mappings;
     p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, policy.generation, now);
-    return p.binding < 0 ? Reason.nat_bindings_spent : 0;
+    return spent(p.binding);
   }
   for (let tries = 0; tries < BIND_TRIES; tries++) {
     if (!allocatePort(p, c, now)) return Reason.nat_ports_spent;
     p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, p.natAddress, p.natPort, false, policy.generation, now);
     if (p.binding !== TAKEN) break;
   }
-  return p.binding < 0 ? Reason.nat_bindings_spent : 0;
+  return spent(p.binding);
+}
+
+/** What `bind` lacked: nothing, the port, or room. */
+function spent(binding: number): number {
+  return binding >= 0 ? 0 : binding === TAKEN ? Reason.nat_ports_spent : Reason.nat_bindings_spent;
 }
 
 /** Open a session of the packet's binding; a new binding that gets none goes again. */

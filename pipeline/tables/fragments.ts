@@ -220,11 +220,14 @@ export class FragmentTable {
 
   /**
    * Put right what `owner`, who died, left half done: every entry in use is linked anew, and all that hangs on none is
-   * free. Nothing that is held is lost.
+   * free. Nothing that is held is lost. False when another thread has died, too, with the lock, whose repair it then is.
    */
-  repair(owner: number): void {
+  repair(owner: number): boolean {
     this.locks.freeAllOf(owner);
-    this.locks.lock(0);
+    return this.locks.withAll(1, () => this.#repair());
+  }
+
+  #repair(): void {
     const w = this.#w;
     const heldSlots = new Uint8Array(this.sizes.slots);
     w.fill(0, this.#heads, this.#heads + this.#mask + 1);
@@ -248,7 +251,6 @@ export class FragmentTable {
       w[this.#slots + slot * SLOT_WORDS + S_NEXT] = w[H_FREE_SLOT];
       w[H_FREE_SLOT] = slot + 1;
     }
-    this.locks.unlock();
   }
 
   /** Next entry, among the next `budget`, whose time is up; -1 for none. `takeOverdue` then empties and removes it. */

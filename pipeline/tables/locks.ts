@@ -7,6 +7,8 @@
 const WORDS_APART = 16; // a cache line each
 const SPINS = 100;
 const NAP_MS = 1;
+/** Whoever must not wait for ever gives up after so long for one lock: it is held for microseconds by whoever lives. */
+const PATIENCE_MS = 250;
 
 /** Words of memory for `count` locks. */
 export function lockWords(count: number): number {
@@ -60,22 +62,28 @@ export class Locks {
     return freed;
   }
 
-  /** Run `work` while holding locks 0 to `count` - 1. For a thread that holds none; not for packets. */
-  withAll(count: number, work: () => void): void {
-    for (let i = 0; i < count; i++) this.#wait(i * WORDS_APART);
+  /**
+   * Run `work` while holding locks 0 to `count` - 1. For a thread that holds none; not for packets. False, and nothing
+   * done, when one does not come free: another has died with it, and the caller may be the one that has to see to that.
+   */
+  withAll(count: number, work: () => void): boolean {
+    let held = 0;
     try {
-      work();
+      while (held < count && this.#wait(held * WORDS_APART, PATIENCE_MS)) held++;
+      if (held === count) work();
+      return held === count;
     } finally {
-      for (let i = 0; i < count; i++) Atomics.store(this.#words, i * WORDS_APART, 0);
+      for (let i = 0; i < held; i++) Atomics.store(this.#words, i * WORDS_APART, 0);
     }
   }
 
-  #wait(at: number): void {
-    for (let tries = 0; ; tries++) {
+  #wait(at: number, naps = Infinity): boolean {
+    for (let tries = 0; tries < SPINS + naps; tries++) {
       const holder = Atomics.compareExchange(this.#words, at, 0, this.#holder);
-      if (holder === 0) return;
+      if (holder === 0) return true;
       if (tries >= SPINS) Atomics.wait(this.#words, at, holder, NAP_MS);
     }
+    return false;
   }
 
   #note(at: number): void {

@@ -20,7 +20,7 @@
  */
 import { sessionLifetime } from '../nat/tcp-state.js';
 import type { Timers } from '../policy-rows.js';
-import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords } from './flows.js';
+import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords, isPlain } from './flows.js';
 import { Locks, lockWords } from './locks.js';
 import type { Quiet } from './quiet.js';
 import { hashWords } from './word-map.js';
@@ -138,11 +138,12 @@ export class NatState {
 
   // Bindings
 
-  /** The latest binding of a tenant's inside address and port, or -1. Needs the inside lock; closes one whose only session is over. */
-  findInside(tenant: number, protocol: number, address: number, port: number, now: number, timers: Timers): number {
+  /** The latest binding of a tenant's inside address and port, or the one before `after`; -1 for none. Needs the inside lock; closes one whose only session is over. */
+  findInside(tenant: number, protocol: number, address: number, port: number, now: number, timers: Timers, after = -1): number {
     const w = this.#w;
     const who = tenant << 16 | protocol << 1, inside = address | 0;
-    for (let link = w[this.#insideBucket(tenant, protocol, inside, port)]; link !== 0;) {
+    const from = after < 0 ? this.#insideBucket(tenant, protocol, inside, port) : this.#bindings + after * BINDING_WORDS + B_NEXT_INSIDE;
+    for (let link = w[from]; link !== 0;) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
       const next = w[at + B_NEXT_INSIDE];
       if (w[at + B_INSIDE] === inside && w[at + B_PORTS] >>> 16 === port && (w[at + B_WHO] & WHOSE) === who) {
@@ -207,7 +208,7 @@ export class NatState {
     return isTaken ? TAKEN : link - 1;
   }
 
-  /** Take out a binding; sessions that it has left are closed by whoever meets them. Needs the inside lock. */
+  /** Take out a binding that has no sessions. Needs the inside lock. */
   unbind(binding: number): void {
     const w = this.#w;
     const at = this.#bindings + binding * BINDING_WORDS;
@@ -283,7 +284,7 @@ export class NatState {
     return out;
   }
 
-  isOpen(session: number): boolean { return (this.#f[session] & 0xff) === Kind.fromHost && (this.#f[session + F_DO] & OP_MASK) === Op.natOut; }
+  isOpen(session: number): boolean { return this.flows.kind(session) === Kind.fromHost && (this.#f[session + F_DO] & OP_MASK) === Op.natOut; }
   /** Every session there is, while others come and go. Not for packets. */
   *sessions(): Generator<number> {
     for (let at = 0; at < this.flows.end; at += FLOW_WORDS) if (this.isOpen(at)) yield at;
@@ -373,21 +374,22 @@ export class NatState {
 
   /**
    * Put right what `owner`, who died, left half done: claims, a session in one direction, a binding in one chain, counts.
-   * Everybody else's changes wait meanwhile; packets of flows that are compiled do not.
+   * Everybody else's changes wait meanwhile; packets of flows that are compiled do not. False when another has died, too,
+   * and holds a lock: then only what nobody else can put right is done, and the other's repair does the rest.
    */
-  repair(owner: number): void {
+  repair(owner: number): boolean {
     this.locks.freeAllOf(owner); // every store leaves a usable table, so the locks may go before the repair
-    this.locks.withAll(STRIPES, () => this.#repair(owner));
+    for (let at = 0; at < this.flows.end; at += FLOW_WORDS) if (this.flows.isClaimedBy(at, owner)) this.flows.unclaim(at);
+    return this.locks.withAll(STRIPES, () => this.#repair());
   }
 
-  #repair(owner: number): void {
+  #repair(): void {
     const w = this.#w, f = this.#f, { flows } = this;
     const tally = new Int32Array(this.sizes.bindings), perTenant = new Int32Array(this.sizes.tenants + 1);
     let sessions = 0, plain = 0, bindings = 0;
     for (let at = 0; at < flows.end; at += FLOW_WORDS) {
       const kind = flows.kind(at);
-      if (flows.isClaimedBy(at, owner)) flows.unclaim(at);
-      else if (this.isOpen(at)) {
+      if (this.isOpen(at)) {
         const binding = this.bindingOf(at), back = this.#inbound(at);
         if (binding >= 0 && back >= 0) {
           tally[binding]++;
@@ -400,8 +402,9 @@ export class NatState {
       } else if (kind === Kind.natIn) {
         const protocol = f[at] >>> 8 & 0xff, remotePort = f[at + F_PORTS] >>> 16;
         const binding = this.findOutside(protocol, f[at + F_DST], f[at + F_PORTS] & 0xffff);
-        if (binding < 0 || this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort) < 0) flows.remove(at);
-      } else if (kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite) {
+        const session = binding < 0 ? -1 : this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort);
+        if (session < 0 || this.#inbound(session) !== at) flows.remove(at); // or somebody has opened it since, or by another binding
+      } else if (isPlain(kind)) {
         plain++;
       }
     }
@@ -433,8 +436,8 @@ export class NatState {
   /** Whether the only session of the binding at `at` is over. */
   #isOver(at: number, now: number, timers: Timers): boolean {
     if (this.#w[at + B_SESSIONS] !== 1) return false;
-    const latest = this.#w[at + B_LATEST];
-    return this.isOpen(latest) && this.sessionOutside(latest) === this.#w[at + B_OUTSIDE] >>> 0
+    const latest = this.#w[at + B_LATEST]; // or, where that is closed, whose record it is by now
+    return this.isOpen(latest) && this.sessionProtocol(latest) === (this.#w[at + B_WHO] >>> 1 & 0x7f) && this.sessionOutside(latest) === this.#w[at + B_OUTSIDE] >>> 0
       && this.sessionOutsidePort(latest) === (this.#w[at + B_PORTS] & 0xffff) && this.isExpired(latest, now, timers);
   }
 
