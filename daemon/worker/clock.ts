@@ -23,3 +23,30 @@ export function readClock(base: ClockBase): Clock {
   const offset = base.epoch + Number(process.hrtime.bigint() - base.tick) / 1e6 - performance.now();
   return () => offset + performance.now();
 }
+
+/** How many packets may share one look at the clock: a look costs as much as the fast path does, 80 to 100 ns. */
+const PACKETS_A_LOOK = 32;
+
+/** The clock for packets: looked at every so many packets, and by a timer that calls `look`, so never older than that timer's time. */
+export class PacketClock {
+  readonly #clock: Clock;
+  #now: number;
+  #packets = 0;
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#now = clock();
+  }
+
+  /** The time of one more packet. */
+  next(): number {
+    if (++this.#packets >= PACKETS_A_LOOK) this.look();
+    return this.#now;
+  }
+
+  look(): number {
+    this.#packets = 0;
+    this.#now = this.#clock();
+    return this.#now;
+  }
+}

@@ -3,7 +3,7 @@ import type { RemoteInfo } from 'node:dgram';
 import type { Gateway } from '../../pipeline/gateway.js';
 import type { Policy } from '../../pipeline/policy.js';
 import { Reason } from '../../pipeline/reasons.js';
-import type { Clock } from './clock.js';
+import type { PacketClock } from './clock.js';
 import { Intake } from './intake.js';
 import type { Bound, Listen, WorkerStart } from './messages.js';
 import { Receiver } from './receiver.js';
@@ -14,7 +14,7 @@ import { makeSocket } from './sockets.js';
 export interface SourceParts {
   readonly start: Pick<WorkerStart, 'index' | 'listen' | 'shared' | 'rings' | 'isLostCounted' | 'receiveBuffer'>;
   readonly gateway: Gateway;
-  readonly clock: Clock;
+  readonly clock: PacketClock;
   /** A receive socket closed by an error; it is opened again. */
   failed(code: string, listen: Listen): void;
   /** Datagrams that the kernel has not taken yet. */
@@ -40,7 +40,7 @@ function fromSockets({ start, gateway, clock, failed }: SourceParts): Source {
   const senders = new PeerFinder(gateway.context.policy);
   // Node gives each datagram a buffer of its own, so the pipeline may rewrite it in place, and the outlet keep it.
   const deliver = (datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void => {
-    gateway.receive(datagram, 0, 0, datagram.length, senders.find(from.address, from.port), carrier, side, clock());
+    gateway.receive(datagram, 0, 0, datagram.length, senders.find(from.address, from.port), carrier, side, clock.next());
   };
   const receivers = start.listen.map(listen => new Receiver({
     listen, failed, deliver, bufferBytes: start.receiveBuffer, makeSocket: start.shared ? makeSharedSocket : makeSocket,
@@ -59,9 +59,9 @@ function fromRing({ start, gateway, clock, pending }: SourceParts, rings: readon
     rings, pending, queue: start.index,
     // The dispatcher says the address and not the peer, for it knows no policy.
     deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
-      gateway.receive(mem, first, at, end, context.policy.findSender(a, b, c, d, port), carrier, side, clock());
+      gateway.receive(mem, first, at, end, context.policy.findSender(a, b, c, d, port), carrier, side, clock.next());
     },
-    lost: (mem, at, end) => { if (!start.isLostCounted) gateway.refuse(mem, at, end, Reason.worker_died, clock()); },
+    lost: (mem, at, end) => { if (!start.isLostCounted) gateway.refuse(mem, at, end, Reason.worker_died, clock.next()); },
   });
   return {
     async open() {

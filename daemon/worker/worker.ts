@@ -7,7 +7,7 @@ import type { Outlet } from '../../pipeline/context.js';
 import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
-import { readClock, TICK_MS } from './clock.js';
+import { PacketClock, readClock, TICK_MS } from './clock.js';
 import { Count } from './counters.js';
 import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
 import { SocketOutlet } from './outlet.js';
@@ -50,8 +50,9 @@ gateway.onFault = error => {
   faults.note('fault in the pipeline, one packet lost', '', clock(), { error: error instanceof Error ? error.stack : String(error) });
 };
 
+const packetClock = new PacketClock(clock);
 const source = makeSource({
-  start, gateway, clock,
+  start, gateway, clock: packetClock,
   failed: (code, { address, carrier }) => {
     counters[Count.receiveErrors]++;
     warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
@@ -60,7 +61,7 @@ const source = makeSource({
 });
 
 const timer = setInterval(() => {
-  const now = clock();
+  const now = packetClock.look();
   counters[Count.beat] = now;
   gateway.tick(now);
   outlet.tick(now);

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { getJson, Unreachable } from '../../daemon/cli/admin-client.js';
 import { chooseSocket, claimSocket, defaultSockets } from '../../daemon/control/admin-socket.js';
 import { auditLedger } from '../../daemon/control/audit.js';
-import { readClock, startClock } from '../../daemon/worker/clock.js';
+import { PacketClock, readClock, startClock } from '../../daemon/worker/clock.js';
 import { closeServer, jsonAnswer, makeServer } from '../../daemon/control/http.js';
 import { parseDrops } from '../../daemon/control/kernel-drops.js';
 import type { Logger } from '../../daemon/control/log.js';
@@ -136,6 +136,18 @@ t.test('what repeats is told once and then once a minute with a count', async t 
   t.equal(told.length, 3, 'silence is not told');
   repeats.note('send failed', 'EPERM', 200_001, { code: 'EPERM' });
   t.equal(told.length, 4, 'after a quiet minute it is news again');
+});
+
+t.test('packets share looks at the clock: one in 32, and whenever a timer asks', async t => {
+  let time = 1000, looks = 0;
+  const clock = new PacketClock(() => { looks++; return time; });
+  time = 2000;
+  t.same(Array.from({ length: 31 }, () => clock.next()), Array.from({ length: 31 }, () => 1000));
+  t.equal(clock.next(), 2000, 'the 32nd looks');
+  time = 3000;
+  t.equal(clock.look(), 3000, 'the timer');
+  t.equal(clock.next(), 3000);
+  t.equal(looks, 3);
 });
 
 t.test('one clock for all threads: the wall clock at the start, and never a step', async t => {
