@@ -175,7 +175,7 @@ export class FastPath {
     switch (op & OP_MASK) {
       case Op.natOut: {
         const exit = tenant * EXIT_WORDS;
-        if (lanes[lane + Lane.peer] !== peer || len > this.#nat[exit + E_MTU]) return false;
+        if (lanes[lane + Lane.peer] !== peer || len > this.#nat[exit + E_MTU] || this.#isStill(flow, isUdp, now)) return false;
         // One hop less, another source: RFC 1624, as `setIpv4Src` and the others have it, in one go.
         const gained = (~src >>> 16) + (~src & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
         mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
@@ -189,7 +189,7 @@ export class FastPath {
       }
       case Op.natIn: {
         const exit = lanes[lane + Lane.tenant] * EXIT_WORDS, nat = this.#nat;
-        if (nat[exit + E_PEER] !== peer || nat[exit + E_KEYED] !== keyed || nat[exit + E_KEY] !== key || len > lanes[lane + Lane.mtu]) return false;
+        if (nat[exit + E_PEER] !== peer || nat[exit + E_KEYED] !== keyed || nat[exit + E_KEY] !== key || len > lanes[lane + Lane.mtu] || this.#isStill(flow, isUdp, now)) return false;
         const gained = (~dst >>> 16) + (~dst & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
         mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
         putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
@@ -216,6 +216,12 @@ export class FastPath {
     if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now; // once a second at most: between, the line stays in everybody's cache
     this.#sendFrame(mem, start, l3, end, lane, bytesIn, hash);
     return true;
+  }
+
+  /** Whether a session's record has been still for so long that the session is over, unless the other direction's, which the walks know, says more. */
+  #isStill(flow: number, isUdp: boolean, now: number): boolean {
+    const { timers } = this.#policy;
+    return now - this.#words[flow + F_SEEN] >= (isUdp ? timers.udp : timers.tcpEstablished);
   }
 
   /** Bring the transport's checksum up to date with what the words it covers have gained. UDP's may be absent (RFC 768). */
