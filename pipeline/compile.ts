@@ -6,8 +6,8 @@ import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
 import {
-  ANY_PROTOCOL, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, Via, type PeerColumns, type PolicyData, type RecordColumns, type SubnetColumns,
-  type TenantColumns,
+  ANY_PROTOCOL, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
+  type SubnetColumns, type TenantColumns,
 } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
 
@@ -82,7 +82,7 @@ class Draft {
       natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids),
       forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
       poolFirst: shared32(ids), poolRanges: new Uint32Array(0), poolTotal: shared32(ids),
-      ruleFirst: shared32(ids), ruleCount: shared32(ids), gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
+      ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
     };
   }
 
@@ -127,20 +127,24 @@ class Draft {
       this.#tenants.forwardLine[id] = line;
       this.#greKeys.add(uplink, keyed(key), key ?? 0, 0, 0, id);
     }
+    const rules = inOrder(tenant.rules);
     this.#tenants.ruleFirst[id] = this.#rules.count;
-    this.#tenants.ruleCount[id] = tenant.rules.length;
-    for (const rule of inOrder(tenant.rules)) this.#addRule(rule);
+    for (const rule of rules) if (rule.direction === 'outbound') this.#addRule(rule);
+    this.#tenants.ruleInbound[id] = this.#rules.count;
+    for (const rule of rules) if (rule.direction === 'inbound') this.#addRule(rule);
+    this.#tenants.ruleEnd[id] = this.#rules.count;
   }
 
   build(rows: PolicyRows, generation: number): PolicyData {
     const peers = { names: this.#names.peers, ...this.#peers.build() };
     const subnets = { names: this.#names.subnets, ...this.#subnets.build() };
     const records = this.#records.build();
+    const rules = this.#rules.build();
     return {
       file: rows.file, generation, gateway: rows.gateway,
       peers, subnets, records, lanes: makeLanes(peers, subnets, records),
       routes: this.#routes.build(),
-      rules: { names: this.#names.rules, ...this.#rules.build() },
+      rules: { names: this.#names.rules, ...rules, sieve: makeSieve(rules) },
       mappings: this.#mappings.build(),
       tenants: { ...this.#tenants, poolRanges: sharedFrom(this.#poolRanges) },
       senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
@@ -240,6 +244,18 @@ class Draft {
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
   }
+}
+
+/** `RuleColumns.sieve` of these rules. */
+export function makeSieve({ local, localMask, remote, remoteMask }: Pick<RuleColumns, 'local' | 'localMask' | 'remote' | 'remoteMask'>): Int32Array {
+  const words = new Int32Array(new SharedArrayBuffer(local.length * 4));
+  for (let at = 0; at < local.length; at += SIEVE_WORDS) {
+    words[at] = localMask[at + 3];
+    words[at + 1] = local[at + 3];
+    words[at + 2] = remoteMask[at + 3];
+    words[at + 3] = remote[at + 3];
+  }
+  return words;
 }
 
 function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns): Int32Array {

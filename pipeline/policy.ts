@@ -21,6 +21,9 @@ export const NONE = 0xffffffff;
 /** Bytes of a GRE key in the header. */
 const KEY_LEN = 4;
 
+/** Words a rule in `RuleColumns.sieve`. */
+export const SIEVE_WORDS = 4;
+
 export interface PeerColumns {
   readonly names: readonly string[];
   readonly kind: Uint32Array;
@@ -88,6 +91,8 @@ export interface RuleColumns {
   readonly remoteFrom: Uint32Array;
   readonly remoteTo: Uint32Array;
   readonly line: Uint32Array;
+  /** Four words a rule that nearly all misses are seen from: last word of local mask and prefix, of remote mask and prefix. */
+  readonly sieve: Int32Array;
 }
 export interface MappingColumns {
   readonly tenant: Uint32Array;
@@ -115,9 +120,10 @@ export interface TenantColumns {
   readonly poolFirst: Uint32Array;
   readonly poolRanges: Uint32Array;
   readonly poolTotal: Uint32Array;
-  /** Slices of the rules, in order of evaluation. */
+  /** Slices of the rules, in order of evaluation: outbound ones from `ruleFirst` up to `ruleInbound`, inbound ones from there up to `ruleEnd`. */
   readonly ruleFirst: Uint32Array;
-  readonly ruleCount: Uint32Array;
+  readonly ruleInbound: Uint32Array;
+  readonly ruleEnd: Uint32Array;
   /** Any subnet's gateway record of each family, to speak from when no better is known; NONE without. */
   readonly gateway4: Uint32Array;
   readonly gateway6: Uint32Array;

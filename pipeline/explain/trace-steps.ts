@@ -181,7 +181,7 @@ function tellAcl(p: Packet, c: Context, outbound: number): Told {
   const { rules, tenants } = c.policy;
   const matched = p.rule >= 0 && rules.outbound[p.rule] === outbound;
   if (matched) return { text: ruleText(c.policy, p.rule), line: rules.line[p.rule] };
-  if (tenants.ruleCount[p.tenant] === 0) return null;
+  if (tenants.ruleEnd[p.tenant] === tenants.ruleFirst[p.tenant]) return null;
   return { text: `${outbound === 1 ? 'outbound' : 'inbound'}: no entry matches, which allows` };
 }
 

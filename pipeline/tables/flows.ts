@@ -130,11 +130,9 @@ export class FlowTable {
 
   /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
   claim(hash: number): number {
-    const first = this.first(hash), second = this.#second(hash);
-    // The first, unless it is much the fuller: who is in the second is looked for in both.
-    const near = this.#free(first) * 2 > this.#free(second) ? first : second;
-    let at = this.#claimIn(near);
-    if (at < 0) at = this.#claimIn(near === first ? second : first);
+    const second = this.#second(hash);
+    let at = this.#claimIn(this.first(hash));
+    if (at < 0) at = this.#claimIn(second);
     for (let distance = 1; at < 0 && distance <= SPILL; distance++) {
       at = this.#claimIn(second + distance * BUCKET_WORDS);
       if (at >= 0) this.#spilled(distance);
@@ -219,11 +217,6 @@ export class FlowTable {
 
   #second(hash: number): number {
     return ((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale | 0) * BUCKET_WORDS;
-  }
-
-  #free(bucket: number): number {
-    const { words } = this;
-    return +(words[bucket] === 0) + +(words[bucket + FLOW_WORDS] === 0) + +(words[bucket + 2 * FLOW_WORDS] === 0) + +(words[bucket + 3 * FLOW_WORDS] === 0);
   }
 
   #claimIn(bucket: number): number {

@@ -3,6 +3,7 @@ import { aclIn, aclOut } from '../../../pipeline/stages/acl.js';
 import type { Context } from '../../../pipeline/context.js';
 import { Fate } from '../../../pipeline/context.js';
 import { Packet } from '../../../pipeline/packet.js';
+import { makeSieve } from '../../../pipeline/compile.js';
 import { ANY_PROTOCOL, type RuleColumns } from '../../../pipeline/policy.js';
 import { Reason } from '../../../pipeline/reasons.js';
 import { maskWord } from '../../../pipeline/tables/lpm.js';
@@ -25,8 +26,9 @@ function someRules(): RuleColumns {
     names: [], outbound: column(), deny: column(), family: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
     remote: column(4), remoteMask: column(4), localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(), line: column(),
   };
+  const outbound = dice.below(RULES + 1);
   for (let i = 0; i < RULES; i++) {
-    rules.outbound[i] = dice.below(2);
+    rules.outbound[i] = i < outbound ? 1 : 0; // as the compiler sorts them
     rules.deny[i] = dice.below(2);
     rules.family[i] = [0, 0, 6][dice.below(3)];
     rules.protocol[i] = [ANY_PROTOCOL, 6, 17][dice.below(3)];
@@ -43,7 +45,7 @@ function someRules(): RuleColumns {
       });
     }
   }
-  return rules;
+  return { ...rules, sieve: makeSieve(rules) };
 }
 
 function somePacket(): Packet {
@@ -78,7 +80,8 @@ t.test(`random rules decide as read one by one (SEED=${dice.seed})`, async t => 
   let matched = 0;
   for (let list = 0; list < 50; list++) {
     const rules = someRules();
-    const c = { policy: { rules, tenants: { ruleFirst: [0], ruleCount: [RULES] } } } as unknown as Context;
+    const inbound = Array.from(rules.outbound).filter(outbound => outbound === 1).length;
+    const c = { policy: { rules, tenants: { ruleFirst: [0], ruleInbound: [inbound], ruleEnd: [RULES] } } } as unknown as Context;
     for (let i = 0; i < PACKETS; i++) {
       for (const [stage, outbound] of [[aclOut, true], [aclIn, false]] as const) {
         const p = somePacket();
