@@ -7,10 +7,13 @@ import { Carrier, Side } from '../../../pipeline/packet.js';
 import { RingReader, RingWriter, makeRing, ringDepth } from '../../../pipeline/ring.js';
 import { MICROSOFT_KEY, RssHash } from '../../../pipeline/rss.js';
 import { ethernet, gre, nvgre, udp } from '../../support/frames.js';
+import { until } from '../daemon.js';
 
 const LISTEN = { side: Side.hosts, carrier: Carrier.gre, family: 4, address: '192.0.2.1', port: 4754 } as const;
 const FROM = { address: '192.0.2.11', family: 'IPv4', port: 50000, size: 0 } as RemoteInfo;
 const hash = new RssHash(MICROSOFT_KEY);
+/** Word of a ring that says whether its reader sleeps. */
+const SLEEPS = 48;
 
 function make(queues: number, slots = 64, rebalance = true) {
   const rings = Array.from({ length: queues }, () => makeRing(slots, 512));
@@ -107,6 +110,30 @@ t.test('a queue that stays loaded beside an idle one gives entries away, once', 
   }
   t.same(drain(readers[0]), [-1], 'one barrier for all of them');
   t.same(spreader.balance(), []);
+});
+
+t.test('workers are woken at the end of a turn; after a full one only when it is worth it, or no more comes', async t => {
+  const { spreader, rings, readers: [reader] } = make(1, 256);
+  let isAwake = false;
+  const sleep = (): void => {
+    drain(reader);
+    isAwake = false;
+    void reader.sleep()?.then(() => { isAwake = true; });
+  };
+  const turn = async (datagrams: number): Promise<void> => {
+    for (let i = 0; i < datagrams; i++) spreader.receive(flow(i), FROM, LISTEN);
+    await new Promise(resolve => setImmediate(resolve)); // behind the spreader's own
+  };
+  // Each turn's datagrams, and whether the reader has been told when it ends. To be woken takes a moment.
+  const woken = (): boolean => new Int32Array(rings[0])[SLEEPS] === 0;
+  for (const turns of [[1], [15], [32, 0], [32, 5], [32, 32, 32, 32], [128]]) {
+    sleep();
+    for (const [i, datagrams] of turns.entries()) {
+      await turn(datagrams);
+      t.equal(woken(), i === turns.length - 1, `${turns.join()}: turn ${i}`);
+    }
+    await until('it is woken', () => isAwake || undefined);
+  }
 });
 
 t.test('another spreader knows which queues are dead, and wakes who was left asleep beside a datagram', async t => {
