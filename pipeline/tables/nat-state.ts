@@ -392,6 +392,7 @@ export class NatState {
       if (this.isOpen(at)) {
         const binding = this.bindingOf(at), back = this.#inbound(at);
         if (binding >= 0 && back >= 0) {
+          this.move(at, this.state(at), (f[at + F_DO] & OP_FAST) !== 0); // the other record may not know yet
           tally[binding]++;
           perTenant[this.sessionTenant(at)]++;
           sessions++;

@@ -4,15 +4,15 @@
  * peers, flow hashes and every counter after each datagram.
  */
 import t from 'tap';
+import { bytes } from '../support/bytes.js';
+import { hostDatagram, type Datagram } from '../support/datagrams.js';
 import { countFast } from '../support/fast-count.js';
-import { cut4, ethernet, gre, nvgre, tcp, udp, vxlan, withOptions } from '../support/frames.js';
+import { cut4, ethernet, gre, tcp, udp, withOptions } from '../support/frames.js';
 import { Lab } from '../support/lab.js';
 import { natFaults } from '../support/nat-invariants.js';
 import { seeded, type Seeded } from '../support/seeded.js';
 import { BLUE_KEY, BLUE_NAT_KEY, FAR, GATEWAY_MAC, HOSTS, HOST_NAMES, HQ_KEY, LAB_KEY, RED_KEY, RED_POOL, SITE_PA, UPLINKS, makeConfig, vm, type HostName } from '../support/world.js';
-import { bytes } from '../support/bytes.js';
 
-type Datagram = { readonly pa: string; readonly carrier: 'gre' | 'vxlan'; readonly bytes: Uint8Array };
 const DATAGRAMS = 30_000;
 const SYN = 2, ACK = 16;
 /** Sessions are swept whole at least this often, and all timers are multiples of it: so no session is over in one table and not yet in the other. */
@@ -36,11 +36,6 @@ function config(variant: number) {
     Object.assign(all.hosts[2], { flowId: 'hash' });
     red.records = red.records.filter(record => record['ca'] !== vm('nvp').ca);
   });
-}
-
-function wrap(host: HostName, vsid: number, frame: Uint8Array): Datagram {
-  const { pa, encap } = HOSTS[host];
-  return encap === 'vxlan' ? { pa, carrier: 'vxlan', bytes: vxlan(vsid, frame) } : { pa, carrier: 'gre', bytes: nvgre(vsid, frame) };
 }
 
 /** A flow: who sends, and a packet of it with the given payload, flags and options. */
@@ -67,7 +62,7 @@ function makeFlow(random: Seeded): Flow {
     const vsid = dice.below(24) === 0 ? pick([5001, 5002, 6001, 6002, 7777]) : a.vsid;
     const host = dice.below(24) === 0 ? pick(HOST_NAMES) : a.host; // an impostor
     const to = dice.below(32) === 0 ? b.mac : GATEWAY_MAC, from = dice.below(32) === 0 ? b.mac : a.mac;
-    return wrap(host, vsid, ethernet(to, from, make(dice)));
+    return hostDatagram(host, vsid, ethernet(to, from, make(dice)));
   };
   const outside = (pa: string, key: number, make: (dice: Seeded) => Uint8Array): Flow => dice => ({
     pa: dice.below(24) === 0 ? pick([UPLINKS.inet, UPLINKS.core, SITE_PA]) : pa, carrier: 'gre',
