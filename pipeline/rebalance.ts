@@ -43,7 +43,7 @@ export function evacuate(load: ArrayLike<number>, table: ArrayLike<number>, aliv
 /**
  * The moves that even out `load` (packets by entry) over the living queues. Each takes the entry that fits half the
  * difference between the busiest and the idlest queue best; one as heavy as the difference would only swap their roles,
- * so an elephant alone on its queue stays. No queue ends up with more than the busiest had before.
+ * so an elephant alone on its queue stays. An entry moves once, and no queue ends up with more than the busiest had before.
  */
 export function rebalance(load: ArrayLike<number>, table: ArrayLike<number>, alive: readonly boolean[]): Move[] {
   const living = indexes(alive.length).filter(queue => alive[queue]);
@@ -51,8 +51,7 @@ export function rebalance(load: ArrayLike<number>, table: ArrayLike<number>, ali
   const now = Array.from(table);
   const sums = queueLoads(load, now, alive.length);
   const mean = living.reduce((sum, queue) => sum + sums[queue], 0) / living.length;
-  const moves: Move[] = [];
-  while (moves.length < table.length) {
+  for (let steps = 0; steps < table.length; steps++) {
     const from = living.reduce((best, queue) => sums[queue] > sums[best] ? queue : best);
     const to = living.reduce((best, queue) => sums[queue] < sums[best] ? queue : best);
     const difference = sums[from] - sums[to];
@@ -62,9 +61,9 @@ export function rebalance(load: ArrayLike<number>, table: ArrayLike<number>, ali
     now[entry] = to;
     sums[from] -= load[entry];
     sums[to] += load[entry];
-    moves.push({ entry, from, to });
   }
-  return moves;
+  // From where it was to where it ends up, if it took two steps: its packets in the first queue are what has to be waited for.
+  return indexes(table.length).flatMap(entry => now[entry] === table[entry] ? [] : [{ entry, from: table[entry], to: now[entry] }]);
 }
 
 /** The entry of `queue` whose load is nearest to `wanted`, or -1. */

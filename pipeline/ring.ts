@@ -5,7 +5,7 @@
  *   | counts, a line each |    | words, 40 bytes | headroom, 24 | datagram … |
  *
  * Slots are numbered by a sequence of 32 bits that wraps; slot s lies at s mod the number of slots. Every cell has one
- * writer, but for the two that wake somebody. The writer fills a slot with plain writes and then publishes it with an
+ * writer, but for those by which threads wake each other. The writer fills a slot with plain writes and then publishes it with an
  * atomic store of `head`; the reader gives slots back with an atomic store of `tail`. Both are read once the copy that
  * the other side keeps says "full" or "empty", so a loaded ring costs one atomic store a packet.
  *
@@ -22,6 +22,7 @@
  * from them whether one was in hand; that one is lost, what was before it is done, what comes after it is not. (A thread
  * may be ended between the last thing that it did for a packet and `finished`: then one that got its fate counts as lost.)
  */
+
 // Words of the header: a cache line of 16 for each, so that the sides do not fight over one.
 const SLOTS = 0;
 const STRIDE = 1; // bytes from slot to slot

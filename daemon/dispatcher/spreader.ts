@@ -98,7 +98,7 @@ export class Spreader {
   setQueue(queue: number, isUp: boolean): readonly Move[] {
     this.#alive[queue] = isUp;
     this.#rings[queue].setDead(!isUp);
-    const left = this.#evacuate();
+    const left = this.#evacuate(this.#since());
     if (!isUp) return left;
     const home = this.#tableNow().flatMap((from, entry) => this.#homes[entry] === queue && from !== queue ? [{ entry, from, to: queue }] : []);
     return [...left, ...this.#apply(home)];
@@ -108,13 +108,13 @@ export class Spreader {
   balance(): readonly Move[] {
     const load = this.#since();
     this.#before.set(this.#packets());
-    const left = this.#evacuate(); // again, for what found no room when its queue died
+    const left = this.#evacuate(load); // again, for what found no room when its queue died
     return left.length > 0 ? left : this.#apply(this.#balancer?.after(load, this.#tableNow(), this.#alive) ?? []);
   }
 
-  #evacuate(): readonly Move[] {
+  #evacuate(load: Float64Array): readonly Move[] {
     const homes = this.#homes.slice();
-    const left = this.#apply(evacuate(this.#since(), this.#tableNow(), this.#alive));
+    const left = this.#apply(evacuate(load, this.#tableNow(), this.#alive));
     for (const { entry, from, to } of left) {
       const home = homes[entry] >= 0 ? homes[entry] : from;
       this.#homes[entry] = home === to ? -1 : home;
@@ -122,7 +122,10 @@ export class Spreader {
     return left;
   }
 
-  /** Move entries, each behind a barrier: what is in the old queue is done before what comes to the new one. */
+  /**
+   * Move entries, each once, behind a barrier: what is in the old queue is done before what comes to the new one. What a
+   * dead queue holds is not waited for: its next worker may send it late.
+   */
   #apply(moves: readonly Move[]): readonly Move[] {
     const fenced = new Map<string, boolean>();
     const made = moves.filter(({ entry, from, to }) => {

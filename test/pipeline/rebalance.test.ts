@@ -58,13 +58,12 @@ t.test('random loads: moves name what is there, nothing gets worse, a second loo
     const after = moved(start, moves);
     const living = (sums: number[]): number[] => sums.filter((_, queue) => alive[queue]);
     const before = living(queueLoads(load, start, queues)), now = living(queueLoads(load, after, queues));
-    const wrong = moves.some(({ entry, from, to }, i) => from === to || !alive[to] || (moves.findIndex(move => move.entry === entry) === i && start[entry] !== from))
+    const wrong = moves.some(({ entry, from, to }) => from === to || !alive[to] || start[entry] !== from)
       || Math.max(...now) > Math.max(...before) || Math.min(...now) < Math.min(...before)
       || rebalance(load, after, alive).length > 0
       || moves.length > ENTRIES / 2;
     if (wrong) t.fail(`round ${round}: ${JSON.stringify({ load, start, alive, moves, before, now })}`);
-    // Steps of a greedy kind: each entry moves once or hardly more often.
-    if (moves.length > 2 * new Set(moves.map(({ entry }) => entry)).size) t.fail(`round ${round}: entries go to and fro`);
+    if (moves.length !== new Set(moves.map(({ entry }) => entry)).size) t.fail(`round ${round}: entries go to and fro`);
   }
   t.pass('2,000 tables');
 });
