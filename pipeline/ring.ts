@@ -152,10 +152,10 @@ export class RingWriter {
     return this.#publish();
   }
 
+  /** Slots that wait for the reader. */
+  get depth(): number { return (this.#head - Atomics.load(this.#words, TAKEN)) | 0; }
   /** Slots that wait beside a reader that sleeps; 0 when it does not, or has nothing to do. */
-  get overslept(): number {
-    return Atomics.load(this.#words, SLEEPS) === 0 ? 0 : (this.#head - Atomics.load(this.#words, TAKEN)) | 0;
-  }
+  get overslept(): number { return Atomics.load(this.#words, SLEEPS) === 0 ? 0 : this.depth; }
 
   /** Wake the reader if it sleeps. It costs the writer microseconds, so once for many packets. */
   wake(): void {

@@ -1,6 +1,6 @@
 /** Spreading packets over workers: the hash of a flow, and what it costs to hand a datagram to another thread. */
 import { Carrier } from '../../pipeline/packet.js';
-import { RingWriter, Written, makeRing, ringDepth } from '../../pipeline/ring.js';
+import { RingWriter, Written, makeRing } from '../../pipeline/ring.js';
 import { MICROSOFT_KEY, RssHash, Toeplitz } from '../../pipeline/rss.js';
 import { ethernetFrame, grePacket, nvgrePacket, udpPacket } from '../../daemon/cli/craft.js';
 import { measureNs, type Effort, type Measured, type Work } from '../harness.js';
@@ -84,7 +84,7 @@ function handOver(ring: SharedArrayBuffer, all: readonly Buffer[]): Work {
         if (i % TURN === TURN - 1) writer.wake();
       }
       writer.wake();
-      while (ringDepth(ring) > 0) if (++waits % PATIENCE === 0) leaveProcessor();
+      while (writer.depth > 0) if (++waits % PATIENCE === 0) leaveProcessor();
       return waits;
     },
   };
