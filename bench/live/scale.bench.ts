@@ -16,7 +16,7 @@ const OPENINGS = 4;
 const LEAST_PPS = 2000;
 const BYTES_PER_MIB = 2 ** 20;
 
-interface Scale { readonly startMs: number[]; readonly residentMiB: number[]; readonly reloadMs: number[]; readonly lost: number[]; readonly sessionsLost: number[] }
+interface Scale { readonly startMs: number[]; readonly residentMiB: number[]; readonly reloadMs: number[]; readonly lost: number[]; readonly steadyLost: number[]; readonly sessionsLost: number[] }
 
 /** `generation` makes each config another one, so that a reload has something to do. */
 function configOf(ports: readonly number[], sinkPort: number, generation: number): object {
@@ -30,7 +30,7 @@ function configOf(ports: readonly number[], sinkPort: number, generation: number
 async function measure(effort: Effort): Promise<Scale> {
   const { gateway } = await ratesOf.kernel[0](effort);
   const pps = Math.max(LEAST_PPS, median(gateway.ndr) / 2);
-  const result: Scale = { startMs: [], residentMiB: [], reloadMs: [], lost: [], sessionsLost: [] };
+  const result: Scale = { startMs: [], residentMiB: [], reloadMs: [], lost: [], steadyLost: [], sessionsLost: [] };
   const generator = await Generator.open();
   const sink = await Sink.open();
   const began = performance.now();
@@ -48,17 +48,23 @@ async function measure(effort: Effort): Promise<Scale> {
     if (before < sessions) throw new Error(`${sessions} flows were sent, ${before} sessions are open`);
     result.residentMiB.push(daemon.residentBytes / BYTES_PER_MIB);
 
-    for (let round = 0; round < effort.slowRounds; round++) {
+    /** One run after the other, without a pause, until one has begun after `isOver`. */
+    const traffic = async (isOver: (runs: number) => boolean): Promise<{ lost: number; runs: number }> => {
       const from = sink.count();
-      let sent = 0, isOver = false;
-      const took = reload(daemon, configOf(generator.ports, sink.port, round + 1), effort.trialMs).finally(() => { isOver = true; });
-      // One run after the other, without a pause, until one has begun after the reload was over.
-      for (let wasOver = false; !wasOver;) {
-        wasOver = isOver;
+      let sent = 0, runs = 0;
+      for (let wasOver = false; !wasOver; runs++) {
+        wasOver = isOver(runs + 1);
         sent += (await generator.run(pps, effort.trialMs)).sent;
       }
+      return { lost: sent - (await settled(sink, from + sent) - from), runs };
+    };
+    for (let round = 0; round < effort.slowRounds; round++) {
+      let isOver = false;
+      const took = reload(daemon, configOf(generator.ports, sink.port, round + 1), effort.trialMs).finally(() => { isOver = true; });
+      const { lost, runs } = await traffic(() => isOver);
       result.reloadMs.push(await took);
-      result.lost.push(sent - (await settled(sink, from + sent) - from));
+      result.lost.push(lost);
+      result.steadyLost.push((await traffic(done => done >= runs)).lost);
       result.sessionsLost.push(Math.max(0, before - await openNow()));
     }
     return result;
@@ -97,5 +103,6 @@ export const scaleBenches: readonly Bench[] = [
   line('resident', 'MiB', 'what lies in memory when all sessions are open', r => r.residentMiB, { of: 'median', max: 512 }),
   line('reload', 'ms', 'from HUP until the new config is in force, at half of kernel/1/ndr', r => r.reloadMs),
   line('reload-lost', 'packets', 'that did not come out during all those reloads', r => [sum(r.lost)], NONE),
+  line('steady-lost', 'packets', 'that did not come out in as much traffic without a reload: more than 0, and the machine was too busy to tell', r => [sum(r.steadyLost)]),
   line('reload-sessions', 'sessions', 'that were gone after them', r => [sum(r.sessionsLost)], NONE),
 ];
