@@ -196,8 +196,8 @@ export class FlowTable {
   }
 
   get plainCount(): number { return Atomics.load(this.words, this.end + T_PLAIN); }
-  /** After a repair, which has counted. */
-  set plainCount(n: number) { Atomics.store(this.words, this.end + T_PLAIN, n); }
+  /** A repair has counted `n` where it said `before`. If others were at work meanwhile, it stays: one too many at most, which the dead one counted. */
+  recountPlain(before: number, n: number): void { Atomics.compareExchange(this.words, this.end + T_PLAIN, before, n); }
 
   /** Read so that the words behind it are at least as new. */
   kind(at: number): number { return Atomics.load(this.words, at) & KIND_MASK; }

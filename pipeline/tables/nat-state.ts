@@ -386,6 +386,7 @@ export class NatState {
   #repair(): void {
     const w = this.#w, f = this.#f, { flows } = this;
     const tally = new Int32Array(this.sizes.bindings), perTenant = new Int32Array(this.sizes.tenants + 1);
+    const plainBefore = flows.plainCount;
     let sessions = 0, plain = 0, bindings = 0;
     for (let at = 0; at < flows.end; at += FLOW_WORDS) {
       const kind = flows.kind(at);
@@ -405,7 +406,7 @@ export class NatState {
         const binding = this.findOutside(protocol, f[at + F_DST], f[at + F_PORTS] & 0xffff);
         const session = binding < 0 ? -1 : this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort);
         if (session < 0 || this.#inbound(session) !== at) flows.remove(at); // or somebody has opened it since, or by another binding
-      } else if (isPlain(kind)) {
+      } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
         plain++;
       }
     }
@@ -424,7 +425,7 @@ export class NatState {
     Atomics.store(w, H_SESSIONS, sessions);
     Atomics.store(w, H_BINDINGS, bindings);
     perTenant.forEach((n, tenant) => Atomics.store(w, this.#perTenant + tenant, n));
-    flows.plainCount = plain;
+    flows.recountPlain(plainBefore, plain);
   }
 
   /** 1 for every binding on the free list. */
