@@ -59,6 +59,8 @@ export class FastPath {
   #policy: Policy;
   // Of the policy in force.
   #generation = 0;
+  #udpTime = 0;
+  #tcpTime = 0;
   #lanes: Int32Array = new Int32Array(0);
   #roles: Int32Array = new Int32Array(0);
   /** By tenant: to the Internet, and to the physical network; by peer: to a site. */
@@ -83,6 +85,8 @@ export class FastPath {
     const { peers, tenants } = policy;
     this.#policy = policy;
     this.#generation = policy.generation & 0xff;
+    this.#udpTime = policy.timers.udp;
+    this.#tcpTime = policy.timers.tcpEstablished;
     this.#lanes = policy.lanes;
     this.#mac0 = policy.macHigh << 16 | policy.macLow >>> 16;
     this.#mac4 = policy.macLow & 0xffff;
@@ -171,11 +175,15 @@ export class FastPath {
     const laneWord = words[flow + F_LANE], to = words[flow + F_TO], op = words[flow + F_DO];
     const lane = (laneWord & LANE_MASK) * LANE_WORDS;
     if (laneWord >>> 24 !== this.#generation || lane === 0 || to === 0 || (op & OP_FAST) === 0) return false;
+    // The clock is written once a second at most: between, the line stays in everybody's cache. A session whose own record
+    // has been still for its whole time is over, unless the other direction's, which the walks know, says more.
+    const seen = words[flow + F_SEEN];
+    if (seen !== now && now - seen >= (isUdp ? this.#udpTime : this.#tcpTime)) return false;
 
     switch (op & OP_MASK) {
       case Op.natOut: {
         const exit = tenant * EXIT_WORDS;
-        if (lanes[lane + Lane.peer] !== peer || len > this.#nat[exit + E_MTU] || this.#isStill(flow, isUdp, now)) return false;
+        if (lanes[lane + Lane.peer] !== peer || len > this.#nat[exit + E_MTU]) return false;
         // One hop less, another source: RFC 1624, as `setIpv4Src` and the others have it, in one go.
         const gained = (~src >>> 16) + (~src & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
         mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
@@ -183,13 +191,13 @@ export class FastPath {
         putU32(mem, l3 + IPV4_SRC, to);
         putU16(mem, l4, port);
         this.#patch(mem, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
-        if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
+        if (seen !== now) words[flow + F_SEEN] = now;
         this.#sendGre(mem, l3, end, this.#nat, exit, tenant, bytesIn, hash);
         return true;
       }
       case Op.natIn: {
         const exit = lanes[lane + Lane.tenant] * EXIT_WORDS, nat = this.#nat;
-        if (nat[exit + E_PEER] !== peer || nat[exit + E_KEYED] !== keyed || nat[exit + E_KEY] !== key || len > lanes[lane + Lane.mtu] || this.#isStill(flow, isUdp, now)) return false;
+        if (nat[exit + E_PEER] !== peer || nat[exit + E_KEYED] !== keyed || nat[exit + E_KEY] !== key || len > lanes[lane + Lane.mtu]) return false;
         const gained = (~dst >>> 16) + (~dst & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
         mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
         putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
@@ -198,30 +206,35 @@ export class FastPath {
         this.#patch(mem, l4, isUdp, gained + (~ports & 0xffff) + port);
         break;
       }
-      case Op.toSubnet:
-        if (len > lanes[lane + Lane.mtu]) return false;
-        if (role < UPLINK ? lanes[to * LANE_WORDS + Lane.peer] !== peer : to !== known[this.#knownKey(peer, keyed, key) + K_SENDER] + 1) return false;
-        hop(mem, l3, life);
-        break;
-      default: {
-        const isSite = (op & OP_MASK) === Op.toSite;
-        const exits = isSite ? this.#sites : this.#forward, exit = (isSite ? to - 1 : tenant) * EXIT_WORDS;
-        if (lanes[lane + Lane.peer] !== peer || len > exits[exit + E_MTU]) return false;
-        hop(mem, l3, life);
-        if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
-        this.#sendGre(mem, l3, end, exits, exit, tenant, bytesIn, hash);
-        return true;
-      }
+      default:
+        return this.#carryPlain(mem, start, l3, end, life, flow, lane, peer, tenant, this.#senderOf(role, peer, keyed, key), bytesIn, hash, now);
     }
-    if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now; // once a second at most: between, the line stays in everybody's cache
+    if (seen !== now) words[flow + F_SEEN] = now;
     this.#sendFrame(mem, start, l3, end, lane, bytesIn, hash);
     return true;
   }
 
-  /** Whether a session's record has been still for so long that the session is over, unless the other direction's, which the walks know, says more. */
-  #isStill(flow: number, isUdp: boolean, now: number): boolean {
-    const { timers } = this.#policy;
-    return now - this.#words[flow + F_SEEN] >= (isUdp ? timers.udp : timers.tcpEstablished);
+  /** As the end of `carry`, for a flow without translation. Apart, so that `carry` stays small enough for V8 to put the reads into it. */
+  #carryPlain(
+    mem: Uint8Array, start: number, l3: number, end: number, life: number, flow: number, lane: number, peer: number, tenant: number, sender: number,
+    bytesIn: number, hash: number, now: number,
+  ): boolean {
+    const words = this.#words, lanes = this.#lanes, to = words[flow + F_TO], op = words[flow + F_DO] & OP_MASK;
+    const isInside = op === Op.toSubnet, isSite = op === Op.toSite;
+    const exits = isSite ? this.#sites : this.#forward, exit = (isSite ? to - 1 : tenant) * EXIT_WORDS;
+    if (sender >= 0 ? to !== sender + 1 : lanes[(isInside ? to * LANE_WORDS : lane) + Lane.peer] !== peer) return false;
+    if (end - l3 > (isInside ? lanes[lane + Lane.mtu] : exits[exit + E_MTU])) return false;
+    mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
+    putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
+    if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
+    if (isInside) this.#sendFrame(mem, start, l3, end, lane, bytesIn, hash);
+    else this.#sendGre(mem, l3, end, exits, exit, tenant, bytesIn, hash);
+    return true;
+  }
+
+  /** Who sent a packet from outside: the uplink, or the site that its key names; -1 for a host's. */
+  #senderOf(role: number, peer: number, keyed: number, key: number): number {
+    return role < UPLINK ? -1 : this.#known[this.#knownKey(peer, keyed, key) + K_SENDER];
   }
 
   /** Bring the transport's checksum up to date with what the words it covers have gained. UDP's may be absent (RFC 768). */
@@ -295,12 +308,6 @@ export class FastPath {
     known[at + K_TENANT] = tenant;
     known[at + K_SENDER] = sender;
   }
-}
-
-/** One hop less to live. */
-function hop(mem: Uint8Array, l3: number, life: number): void {
-  mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
-  putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
 }
 
 function exits(policy: Policy, peer: Uint32Array, keyed: Uint32Array, key: Uint32Array): Int32Array {
