@@ -109,7 +109,7 @@ export class RingWriter {
   /** Goes on where a writer before it stopped. */
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory);
-    this.#mem = new Uint8Array(memory);
+    this.#mem = Buffer.from(memory);
     this.#slots = this.#words[SLOTS];
     this.#mask = this.#slots - 1;
     this.#stride = this.#words[STRIDE];
@@ -213,7 +213,7 @@ export class RingReader {
     this.#rings = rings.map(memory => new Int32Array(memory));
     this.#queue = queue;
     const words = this.#words = this.#rings[queue];
-    this.mem = new Uint8Array(rings[queue]);
+    this.mem = Buffer.from(rings[queue]); // a Buffer as datagrams are: the fast path knows one kind of memory
     this.#mask = words[SLOTS] - 1;
     this.#stride = words[STRIDE];
     if (words[TAKEN] !== words[FINISHED]) {

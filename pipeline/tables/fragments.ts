@@ -78,7 +78,7 @@ export class FragmentTable {
     this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(1)), owner);
     this.sizes = sizes;
     this.#w = new Uint32Array(memory, 0, at.bytes / 4);
-    this.bytes = new Uint8Array(memory, at.bytes, sizes.slots * sizes.slotBytes);
+    this.bytes = Buffer.from(memory, at.bytes, sizes.slots * sizes.slotBytes); // a Buffer as datagrams are: codecs see one kind of memory
     this.#seed = this.#w[H_SEED];
     this.#heads = at.heads;
     this.#mask = at.buckets - 1;
@@ -180,7 +180,7 @@ export class FragmentTable {
   release(entry: number, out: Held): Uint8Array | null {
     this.locks.lock(0);
     const isHeld = this.isKnown(entry) && this.#takeHeld(entry, out);
-    const bytes = isHeld ? this.bytes.slice(out.at, out.end) : null; // a copy: the slot is free again
+    const bytes = isHeld ? Buffer.copyBytesFrom(this.bytes, out.at, out.end - out.at) : null; // a copy: the slot is free again
     this.locks.unlock();
     return bytes;
   }

@@ -32,7 +32,7 @@ t.test('a datagram comes out as it went in, with its sender, its socket and its 
     t.equal(writer.write(datagram, 0x20010db8, 0, 0xffffffff, 0x80000001, 65535, 1, 2, 127), Written.awake);
     t.equal(ringDepth(ring), 1);
     const slot = reader.peek();
-    t.same(reader.mem.slice(reader.atOf(slot), reader.endOf(slot)), datagram);
+    t.same(Uint8Array.from(reader.mem.subarray(reader.atOf(slot), reader.endOf(slot))), Uint8Array.from(datagram));
     t.same([0, 1, 2, 3].map(i => reader.addressOf(slot, i)), [0x20010db8, 0, 0xffffffff, 0x80000001]);
     t.same([reader.portOf(slot), reader.carrierOf(slot), reader.sideOf(slot), reader.bucketOf(slot), reader.isBarrier(slot)], [65535, 1, 2, 127, false]);
     reader.mem.fill(0xee, reader.atOf(slot) - SLOT_ROOM, reader.endOf(slot));

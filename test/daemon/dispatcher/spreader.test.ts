@@ -48,7 +48,7 @@ t.test('a datagram goes to the ring that its entry names, with who sent it and w
     spreader.receive(datagram, FROM, LISTEN);
     const reader = readers[entry % 3];
     const slot = reader.peek();
-    t.same(reader.mem.slice(reader.atOf(slot), reader.endOf(slot)), datagram);
+    t.same(Uint8Array.from(reader.mem.subarray(reader.atOf(slot), reader.endOf(slot))), Uint8Array.from(datagram));
     t.same([0, 1, 2, 3].map(n => reader.addressOf(slot, n)), [0, 0, 0xffff, 0xc000020b]);
     t.same([reader.portOf(slot), reader.carrierOf(slot), reader.sideOf(slot), reader.bucketOf(slot)], [50000, Carrier.gre, Side.hosts, entry]);
     t.same(drain(reader), [entry]);
