@@ -27,8 +27,8 @@ import type { Quiet } from './quiet.js';
 export const F_KEY = 0, F_SRC = 1, F_DST = 2, F_PORTS = 3, F_LANE = 4, F_TO = 5, F_DO = 6, F_SEEN = 7;
 export const FLOW_WORDS = 8;
 const BUCKET_WORDS = 4 * FLOW_WORDS;
-/** Buckets behind the second that are tried when both are full. */
-const SPILL = 32;
+/** Buckets behind the second that are tried when both are full: more than a million sessions ever need when all limits are reached, so that these and nothing else say when it is full. */
+const SPILL = 128;
 /** How full the table is when it holds all that the limits allow: the fuller, the more records lie in their second bucket or behind. */
 const FILL = 0.85;
 /** The last record's place holds what the table says of itself: buckets that were ever needed behind a second one; plain flows. */

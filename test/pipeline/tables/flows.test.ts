@@ -39,7 +39,7 @@ t.test('a record says what was put in, and is found by all of its key and nothin
 });
 
 t.test('a key has two buckets, and the places behind the second; a full table says so', async t => {
-  const { table } = make({ sessions: 200, plain: 0 });
+  const { table } = make({ sessions: 1000, plain: 0 });
   const buckets = new Map<number, number>();
   let near = 0, records = 0;
   for (let src = 0; ; src++, records++) {
@@ -50,7 +50,7 @@ t.test('a key has two buckets, and the places behind the second; a full table sa
     buckets.set(Math.floor(at / BUCKET_WORDS), (buckets.get(Math.floor(at / BUCKET_WORDS)) ?? 0) + 1);
   }
   t.equal(near, 8, 'two buckets of four');
-  t.equal(records, 8 + 32 * 4, 'and 32 behind the second');
+  t.equal(records, 8 + 128 * 4, 'and 128 behind the second');
   t.ok([...buckets.values()].every(n => n === 4), 'all of them full');
   t.equal(table.claim(hashOf(table, 1)), -1);
   t.not(table.claim(hashOf(table, 2)), -1, 'elsewhere there is room');
@@ -66,7 +66,7 @@ t.test('a hole is filled again before anything lies farther off', async t => {
 
 t.test('all that the limits allow finds room and is found, mostly in its two buckets, whatever the seed', async t => {
   for (const seed of [1, 2, 3]) {
-    const sizes = { sessions: 5000, plain: 2000 };
+    const sizes = { sessions: 50_000, plain: 20_000 };
     const { table } = make(sizes, 0, seed);
     const all = 2 * sizes.sessions + sizes.plain;
     const near = (count: number): number => {
