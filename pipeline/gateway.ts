@@ -15,7 +15,8 @@ import { Reaper } from './reaper.js';
 import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
-import { NatState, makeNatMemory, type NatSizes } from './tables/nat-state.js';
+import { makeNatMemory, type NatSizes } from './tables/nat-layout.js';
+import { NatState } from './tables/nat-state.js';
 import { Quiet, makeQuietMemory } from './tables/quiet.js';
 import { RateLimit, rateLimitBytes } from './tables/rate-limit.js';
 

@@ -6,12 +6,6 @@
  * direction: what the fast path reads is all there is. It goes by the word index of its outbound record. A binding lives
  * as long as it has sessions. Bindings are found through two chained hash tables, by inside and by outside.
  *
- *   binding, 9 words: nextInside nextOutside tenant:16|generation:8|protocol:7|static:1 inside outside
- *                     insidePort:16|outsidePort:16 sessions latest created
- *
- * `sessions` counts them; below 0 the binding is nobody's. `latest` is the session opened last. Links are index + 1; 0 ends
- * a chain. Times are seconds since the epoch.
- *
  * Who writes what: all about one inside endpoint (its bindings, its sessions and their state) is written under that
  * endpoint's inside lock, and a chain of the outside table under its outside lock, taken second. Buckets belong to locks,
  * so a chain has one writer at a time. Readers take no lock: chains grow at the head, and what is taken out of one still
@@ -22,61 +16,15 @@ import { sessionLifetime } from '../nat/tcp-state.js';
 import type { Timers } from '../policy-rows.js';
 import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords, isPlain } from './flows.js';
 import { Locks, lockWords } from './locks.js';
+import {
+  B_CREATED, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, DEAD, FREE, GENERATION,
+  H_BINDINGS, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
+} from './nat-layout.js';
 import type { Quiet } from './quiet.js';
 import { hashWords } from './word-map.js';
 
-const B_NEXT_INSIDE = 0, B_NEXT_OUTSIDE = 1, B_WHO = 2, B_INSIDE = 3, B_OUTSIDE = 4, B_PORTS = 5, B_SESSIONS = 6, B_LATEST = 7, B_CREATED = 8;
-const BINDING_WORDS = 9;
-/** Of word `who`: all but the generation and the mapping bit. */
-const WHOSE = 0xffff00fe | 0;
-const GENERATION = 0xff00;
-const STATIC = 1;
-/** `sessions` of a binding on the free list; of one taken out, this bit and the epoch. */
-const FREE = -1;
-const DEAD = 1 << 31;
-
-/** Half of the locks are inside ones, half outside ones. */
-const STRIPES = 64;
-
-const H_SEED = 0, H_FREE = 1, H_BINDINGS = 2, H_SESSIONS = 3, H_REVOKED = 4;
-const HEADER_WORDS = 16;
 /** What `bind` says when the outside address and port are another's. */
 export const TAKEN = -2;
-/** Flow buckets are two cache lines. */
-const ALIGN_WORDS = 32;
-
-export interface NatSizes { readonly bindings: number; readonly sessions: number; readonly plain: number; readonly tenants: number }
-
-function layout(sizes: NatSizes) {
-  // The power of two that is nearest: two thirds to four thirds of a binding a chain.
-  const buckets = 2 ** Math.max(Math.log2(STRIPES), Math.round(Math.log2(sizes.bindings)));
-  let at = HEADER_WORDS;
-  const take = (words: number): number => { const from = at; at += words; return from; };
-  const locks = take(lockWords(2 * STRIPES));
-  const inside = take(buckets), outside = take(buckets), perTenant = take(sizes.tenants + 1), bindings = take(sizes.bindings * BINDING_WORDS);
-  at = Math.ceil(at / ALIGN_WORDS) * ALIGN_WORDS;
-  return { buckets, locks, inside, outside, perTenant, bindings, flows: take(flowWords(sizes)), words: at };
-}
-
-/** Bytes of memory for so many records. */
-export function natBytes(sizes: NatSizes): number {
-  return layout(sizes).words * 4;
-}
-
-/** Memory for so many records, with its free list strung. `seed` hides hash positions from the outside. */
-export function makeNatMemory(sizes: NatSizes, seed: number): SharedArrayBuffer {
-  const at = layout(sizes);
-  const memory = new SharedArrayBuffer(at.words * 4);
-  const words = new Int32Array(memory);
-  words[H_SEED] = seed;
-  words[H_FREE] = 1;
-  for (let i = 0; i < sizes.bindings; i++) {
-    const binding = at.bindings + i * BINDING_WORDS;
-    words[binding + B_NEXT_INSIDE] = i + 1 < sizes.bindings ? i + 2 : 0;
-    words[binding + B_SESSIONS] = FREE;
-  }
-  return memory;
-}
 
 export class NatState {
   readonly sizes: NatSizes;
@@ -94,7 +42,7 @@ export class NatState {
 
   /** `owner` is this thread's name in locks and claims: 1 and up, no two alike. */
   constructor(memory: SharedArrayBuffer, sizes: NatSizes, quiet: Quiet, owner: number) {
-    const at = layout(sizes);
+    const at = natLayout(sizes);
     this.sizes = sizes;
     this.#quiet = quiet;
     this.#w = new Int32Array(memory, 0, at.flows);

@@ -4,7 +4,8 @@
  */
 import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, isPlain } from '../../pipeline/tables/flows.js';
 import { lockWords } from '../../pipeline/tables/locks.js';
-import { NatState, natBytes, type NatSizes } from '../../pipeline/tables/nat-state.js';
+import { natBytes, type NatSizes } from '../../pipeline/tables/nat-layout.js';
+import { NatState } from '../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../pipeline/tables/quiet.js';
 import { hashWords } from '../../pipeline/tables/word-map.js';
 

@@ -1,7 +1,8 @@
 /** NatState under the rules of its header: who calls what with which lock is the stages' business, done here by hand. */
 import t from 'tap';
 import type { Timers } from '../../../pipeline/policy-rows.js';
-import { NatState, TAKEN, makeNatMemory, natBytes, type NatSizes } from '../../../pipeline/tables/nat-state.js';
+import { makeNatMemory, natBytes, type NatSizes } from '../../../pipeline/tables/nat-layout.js';
+import { NatState, TAKEN } from '../../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../../pipeline/tables/quiet.js';
 import { natFaults } from '../../support/nat-invariants.js';
 import { seeded } from '../../support/seeded.js';
