@@ -19,7 +19,7 @@ import { ADDRESS } from './traffic.js';
 const SLOTS = 1024;
 const MTU = 1500;
 /** What is offered: more than either takes, and less than leaves the drains no processor. */
-const OFFERED_PPS = 500_000;
+const OFFERED_PPS = 800_000;
 
 /** The daemon's own script, between the sockets and `queues` rings. */
 class Dispatcher implements Counted {
