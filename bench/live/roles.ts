@@ -1,4 +1,7 @@
-/** The parts that benches are played in: threads of this program, each an instance of main.ts with its part as argument. */
+/**
+ * The parts that benches are played in: threads of this program, each an instance of main.ts, as it is
+ * built, with its part as argument. Tests have them from there too: sources would be translated once for each thread.
+ */
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Worker, workerData } from 'node:worker_threads';
@@ -20,11 +23,7 @@ export function roleOf(argv: readonly string[]): (() => Promise<void>) | undefin
   return name !== undefined && name in ROLES ? () => ROLES[name as RoleName](workerData) : undefined;
 }
 
-function ownScript(): URL {
-  return new URL(import.meta.url.endsWith('.ts') ? '../main.ts' : './bench.js', import.meta.url);
-}
-
-/** A built file of the daemon's, beside this program or in the folder that CAUSEWAY_DIST names. */
+/** A built file, the daemon's or ours, beside this program or in the folder that CAUSEWAY_DIST names. */
 export function built(file: string): URL {
   const { CAUSEWAY_DIST } = process.env;
   if (CAUSEWAY_DIST !== undefined) return pathToFileURL(join(CAUSEWAY_DIST, file));
@@ -41,7 +40,7 @@ export class Player {
   /** A part of ours by its name, or a script of the daemon's. */
   constructor(role: RoleName | URL, data: object) {
     const name = role instanceof URL ? fileURLToPath(role) : role;
-    this.#thread = role instanceof URL ? new Worker(role, { workerData: data, execArgv: [] }) : new Worker(ownScript(), { argv: [FLAG + role], workerData: data, name });
+    this.#thread = role instanceof URL ? new Worker(role, { workerData: data, execArgv: [] }) : new Worker(built('bench.js'), { argv: [FLAG + role], workerData: data, execArgv: [], name });
     this.#thread.on('message', (message: unknown) => {
       const next = this.#waiting.shift();
       if (next === undefined) this.#said.push(message);
