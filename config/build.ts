@@ -43,7 +43,7 @@ export function buildConfig(file: string, view: View): Config {
 
 function buildGateway(g: Whole<GatewayDraft>): Gateway {
   const { udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold } = g.timers;
-  const { tenants, sessions, bindings, records, fragments, heldFragments } = g.limits;
+  const { tenants, sessions, flows, bindings, records, fragments, heldFragments } = g.limits;
   const { mode, key, rebalance, ringSlots } = g.rss;
   const { perSecond, burst } = g.icmpErrors;
   return freeze({
@@ -62,7 +62,7 @@ function buildGateway(g: Whole<GatewayDraft>): Gateway {
     admin: freeze({ socket: g.admin.socket }),
     metrics: g.metrics,
     logLevel: g.logLevel,
-    limits: freeze({ tenants, sessions, bindings, records, fragments, heldFragments }),
+    limits: freeze({ tenants, sessions, flows, bindings, records, fragments, heldFragments }),
     timers: freeze({ udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold }),
     icmpErrors: freeze({ perSecond, burst }),
   });

@@ -108,6 +108,7 @@ export interface Rss {
 export interface Limits {
   readonly tenants: number;
   readonly sessions: number;
+  readonly flows: number;
   readonly bindings: number;
   /** Lookup records, all tenants together. */
   readonly records: number;

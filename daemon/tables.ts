@@ -7,8 +7,6 @@ import { slotBytesFor, type StateSizes } from '../pipeline/gateway.js';
 import type { PolicyData } from '../pipeline/policy.js';
 import type { PolicyRows, PrefixRow, TenantRow } from '../pipeline/policy-rows.js';
 
-/** Flows without a session that the fast path knows: an eighth of the sessions, and of few sessions more. */
-const LEAST_PLAIN = 4096;
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
 /**
@@ -57,7 +55,7 @@ export function stateSizes(config: Config): StateSizes {
   const mtu = Math.max(config.gateway.mtu, ...config.hosts.map(host => host.mtu), ...config.uplinks.map(uplink => uplink.mtu));
   return {
     tenants: limits.tenants,
-    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: Math.max(LEAST_PLAIN, limits.sessions >>> 3), tenants: limits.tenants },
+    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, tenants: limits.tenants },
     fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), holders: 2 * (limits.tenants + 1) },
   };
 }

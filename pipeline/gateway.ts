@@ -111,7 +111,6 @@ export class Gateway {
   readonly #p = new Packet();
   readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
   readonly #fast: FastPath;
-  /** The time of the packet in hand, and its whole seconds. */
   #now = 0;
   #seconds = 0;
   readonly #worker: number;
@@ -160,27 +159,32 @@ export class Gateway {
   }
 
   /**
-   * One datagram: `mem[at..end)` is its UDP payload and `mem[start..at)` may be overwritten. `peer` is what
-   * `policy.findSender` said of its PA, `carrier` and `side` which socket it came to, `now` milliseconds since the
-   * epoch. The bytes belong to the pipeline until it returns. Returns the packet's fate or drop reason.
+   * The time of all packets until it is set again, in milliseconds since the epoch. Not an argument of `receive`: too large
+   * for V8 to pass without putting it on the heap, for every packet.
    */
-  receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag = 0): number {
+  set now(now: number) {
+    this.#now = now;
+    this.#seconds = Math.floor(now / 1000);
+  }
+
+  /**
+   * One datagram: `mem[at..end)` is its UDP payload and `mem[start..at)` may be overwritten. `peer` is what
+   * `policy.findSender` said of its PA, `carrier` and `side` which socket it came to; it comes at `now`. The
+   * bytes belong to the pipeline until it returns. Returns the packet's fate or drop reason.
+   */
+  receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, tag = 0): number {
     this.received++;
     if (this.isFast && peer >= 0 && this.observer === null) {
-      if (now !== this.#now) {
-        this.#now = now;
-        this.#seconds = Math.floor(now / 1000);
-      }
       if (this.#fast.carry(mem, start, at, end, peer, carrier, side, this.#seconds)) return Fate.forwarded;
     }
-    return this.#walk(mem, start, at, end, peer, carrier, side, now, tag);
+    return this.#walk(mem, start, at, end, peer, carrier, side, tag);
   }
 
   /** A datagram that ends before the pipeline, under `reason`: of a capture, what is no tunnel or not for us. */
-  refuse(mem: Uint8Array, at: number, end: number, reason: number, now: number, tag = 0): void {
+  refuse(mem: Uint8Array, at: number, end: number, reason: number, tag = 0): void {
     const p = this.#p;
     p.reset();
-    p.mem = mem; p.start = at; p.at = at; p.end = end; p.peer = -1; p.now = now; p.tag = tag;
+    p.mem = mem; p.start = at; p.at = at; p.end = end; p.peer = -1; p.now = this.#now; p.tag = tag;
     this.received++;
     this.#settle(p, reason, end - at);
   }
@@ -191,8 +195,9 @@ export class Gateway {
     for (let entry = 0; entry < fragments.sizes.datagrams; entry++) if (fragments.isWaiting(entry)) this.#giveUp(entry, Infinity);
   }
 
-  /** Let timers run: give up fragments whose time has come, and say that no packet is in hand. Cheap when nothing is due; call it often. */
+  /** Let timers run, and packets come at `now`: give up fragments whose time has come, and say that no packet is in hand. Cheap when nothing is due; call it often. */
   tick(now: number): void {
+    this.now = now;
     if (this.#reaper === null) this.#quiet.pass(this.#worker);
     else this.#reaper.tick(now, this.context.policy);
     this.#expireFragments(Math.floor(now / 1000), FRAGMENTS_PER_TICK);
@@ -203,8 +208,9 @@ export class Gateway {
     this.#quiet.leave(this.#worker);
   }
 
-  #walk(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number, tag: number): number {
+  #walk(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, tag: number): number {
     const p = this.#p;
+    const now = this.#now;
     p.reset();
     p.mem = mem; p.start = start; p.at = at; p.end = end;
     p.peer = peer; p.carrier = carrier; p.side = side; p.now = now; p.tag = tag;

@@ -60,9 +60,9 @@ function measureSessions(effort: Effort, sessions: number): Measured {
   return measureNs(effort, through(world, ring));
 }
 
-/** Shared memory of sessions, bindings and the look-up tables of both, for a gateway of so many sessions. */
+/** Shared memory of sessions, bindings and the look-up tables of both, for a gateway of so many sessions. Flows without a session have room of their own. */
 function sessionBytes(sessions: number): number {
-  const { config } = readConfig(configOf({ rules: 0, sessions }), 'scale.json');
+  const { config } = readConfig(configOf({ rules: 0, sessions, flows: 1 }), 'scale.json');
   if (config === undefined) throw new Error('the config is not valid');
   return makeSharedState(stateSizes(config), 1, SEED).nat.byteLength / sessions;
 }

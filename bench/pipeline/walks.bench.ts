@@ -10,9 +10,6 @@ import { SMALLEST, WALKS, idle, makeBusyWorld, makeRing, openAll, through, type 
 const K = 1024;
 const FLOWS = [K, 64 * K, 1024 * K] as const;
 const LENGTHS = [SMALLEST, 1400] as const;
-/** Flows without a session get an eighth as many records as there are sessions. */
-const PLAIN_PART = 8;
-const MOST_SESSIONS = FLOWS[2];
 /** "Everything on" has so many rules a tenant, none of which matches. */
 const RULES = 100;
 const NEW_FLOWS = 16 * K;
@@ -32,7 +29,7 @@ function worldFor(effort: Effort, flows: number): World {
   const key = `${flows} ${effort.part}`;
   if (kept?.key !== key) {
     kept = undefined; // first let go of the old one
-    kept = { key, world: makeBusyWorld(effort, { rules: RULES, sessions: Math.min(MOST_SESSIONS, Math.max(FLOWS[1], flows * PLAIN_PART)) }) };
+    kept = { key, world: makeBusyWorld(effort, { rules: RULES, sessions: Math.max(FLOWS[1], flows) }) };
   }
   return kept.world;
 }

@@ -61,8 +61,10 @@ export type WalkName = (typeof WALKS)[number] | 'forwardIn';
 export interface WorldParts {
   /** ACL rules of each tenant. */
   readonly rules: number;
-  /** Sessions that fit; the records of flows without a session are an eighth of that. */
+  /** Sessions that fit. */
   readonly sessions: number;
+  /** Flows without a session that fit; as many as sessions, unless it says so. */
+  readonly flows?: number;
 }
 
 function vmOf(flow: number): number {
@@ -72,9 +74,9 @@ function portOf(flow: number): number {
   return FIRST_PORT + Math.floor(flow / (TENANTS * VMS));
 }
 
-export function configOf({ rules, sessions }: WorldParts): string {
+export function configOf({ rules, sessions, flows = sessions }: WorldParts): string {
   return JSON.stringify({
-    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions, bindings: sessions } },
+    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions, flows, bindings: sessions } },
     hosts: [{ name: 'front', pa: '192.0.2.11', encap: 'nvgre' }, { name: 'back', pa: '192.0.2.12', encap: 'vxlan' }],
     uplinks: [{ name: 'inet', pa: '192.0.2.20' }, { name: 'core', pa: '192.0.2.21' }],
     tenants: Array.from({ length: TENANTS }, (_, t) => ({
@@ -158,7 +160,7 @@ function answers(world: World, order: Uint32Array, len: number): Ring {
   order.forEach((flow, i) => {
     const slot = i % asked.size;
     if (slot === 0) asked.restore();
-    receive(gateway, asked, slot, 0, world.now);
+    receive(gateway, asked, slot, 0);
     const l3 = sent.at + GRE_LEN;
     const outside = u32(sent.mem, l3 + IPV4_SRC);
     const outsidePort = u16(sent.mem, l3 + IPV4_MIN_LEN);
@@ -187,9 +189,9 @@ function writeUdpPacket(mem: Uint8Array, l3: number, len: number, src: number, s
   fillUdpChecksum4(mem, l4, src, dst);
 }
 
-function receive(gateway: Gateway, ring: Ring, slot: number, headroom: number, now: number): void {
+function receive(gateway: Gateway, ring: Ring, slot: number, headroom: number): void {
   const at = ring.at(slot);
-  const verdict = gateway.receive(ring.slots, at - headroom, at, at + ring.len, ring.peer, Carrier.gre, Side.both, now);
+  const verdict = gateway.receive(ring.slots, at - headroom, at, at + ring.len, ring.peer, Carrier.gre, Side.both);
   if (verdict !== Fate.forwarded) throw new Error(`slot ${slot} was not forwarded: ${verdict}`);
 }
 
@@ -205,8 +207,9 @@ export function through(world: World, ring: Ring, headroom: 0 | typeof ROOM = 0)
       world.now += ring.size / 1000;
     },
     run(from, to) {
-      const { gateway, now } = world;
-      for (let slot = from; slot < to; slot++) receive(gateway, ring, slot, headroom, now);
+      const { gateway } = world;
+      gateway.now = world.now;
+      for (let slot = from; slot < to; slot++) receive(gateway, ring, slot, headroom);
       return world.sent.count;
     },
   };

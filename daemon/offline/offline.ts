@@ -92,19 +92,22 @@ export class Offline {
     const side = reason === 0 ? this.#sideOf(outer) : -1;
     if (reason === 0 && side < 0) reason = Reason.not_for_gateway;
     if (reason !== 0) {
-      this.gateway.refuse(mem, 0, end, reason, this.now, tag);
+      this.gateway.now = this.now;
+      this.gateway.refuse(mem, 0, end, reason, tag);
       return reason;
     }
     this.#heardAt[isV4(outer.dst0, outer.dst1, outer.dst2) ? 4 : 6] = [outer.dst0, outer.dst1, outer.dst2, outer.dst3];
     const peer = this.gateway.context.policy.findSender(outer.src0, outer.src1, outer.src2, outer.src3, outer.srcPort);
     const carrier = outer.isVxlan ? Carrier.vxlan : Carrier.gre;
-    return this.gateway.receive(mem, 0, outer.at, outer.end, peer, carrier, side, this.now, tag);
+    this.gateway.now = this.now;
+    return this.gateway.receive(mem, 0, outer.at, outer.end, peer, carrier, side, tag);
   }
 
   /** A UDP payload, `mem[0..end)`, from `peer` (-1: nobody we know), as if it had come to the right one of our addresses. */
   receiveDatagram(mem: Uint8Array, end: number, peer: number, isVxlan: boolean, tag: number): number {
     this.#tag = tag;
-    return this.gateway.receive(mem, 0, 0, end, peer, isVxlan ? Carrier.vxlan : Carrier.gre, Side.both, this.now, tag);
+    this.gateway.now = this.now;
+    return this.gateway.receive(mem, 0, 0, end, peer, isVxlan ? Carrier.vxlan : Carrier.gre, Side.both, tag);
   }
 
   /** Let timers run on for a minute, or for as long as a fragment may be held, so that nothing waits any more. */

@@ -27,26 +27,26 @@ export function readClock(base: ClockBase): Clock {
 /** How many packets may share one look at the clock: a look costs as much as the fast path does, 80 to 100 ns. */
 const PACKETS_A_LOOK = 32;
 
-/** The clock for packets: looked at every so many packets, and by a timer that calls `look`, so never older than that timer's time. */
+/** The clock for packets: looked at for every so many of them, and by a timer that calls `look`, so never older than that timer's time. */
 export class PacketClock {
   readonly #clock: Clock;
-  #now: number;
+  readonly #tell: (now: number) => void;
   #packets = 0;
 
-  constructor(clock: Clock) {
+  /** `tell` gets the time whenever it has been looked at, the first time at once. */
+  constructor(clock: Clock, tell: (now: number) => void) {
     this.#clock = clock;
-    this.#now = clock();
+    this.#tell = tell;
+    this.look();
   }
 
-  /** The time of one more packet. */
-  next(): number {
+  /** One more packet comes. */
+  count(): void {
     if (++this.#packets >= PACKETS_A_LOOK) this.look();
-    return this.#now;
   }
 
-  look(): number {
+  look(): void {
     this.#packets = 0;
-    this.#now = this.#clock();
-    return this.#now;
+    this.#tell(this.#clock());
   }
 }

@@ -40,7 +40,8 @@ function fromSockets({ start, gateway, clock, failed }: SourceParts): Source {
   const senders = new PeerFinder(gateway.context.policy);
   // Node gives each datagram a buffer of its own, so the pipeline may rewrite it in place, and the outlet keep it.
   const deliver = (datagram: Buffer, from: RemoteInfo, { carrier, side }: Listen): void => {
-    gateway.receive(datagram, 0, 0, datagram.length, senders.find(from.address, from.port), carrier, side, clock.next());
+    clock.count();
+    gateway.receive(datagram, 0, 0, datagram.length, senders.find(from.address, from.port), carrier, side);
   };
   const receivers = start.listen.map(listen => new Receiver({
     listen, failed, deliver, bufferBytes: start.receiveBuffer, makeSocket: start.shared ? makeSharedSocket : makeSocket,
@@ -59,9 +60,10 @@ function fromRing({ start, gateway, clock, pending }: SourceParts, rings: readon
     rings, pending, queue: start.index,
     // The dispatcher says the address and not the peer, for it knows no policy.
     deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
-      gateway.receive(mem, first, at, end, context.policy.findSender(a, b, c, d, port), carrier, side, clock.next());
+      clock.count();
+      gateway.receive(mem, first, at, end, context.policy.findSender(a, b, c, d, port), carrier, side);
     },
-    lost: (mem, at, end) => { if (!start.isLostCounted) gateway.refuse(mem, at, end, Reason.worker_died, clock.next()); },
+    lost: (mem, at, end) => { if (!start.isLostCounted) gateway.refuse(mem, at, end, Reason.worker_died); },
   });
   return {
     async open() {

@@ -139,15 +139,19 @@ t.test('what repeats is told once and then once a minute with a count', async t 
 });
 
 t.test('packets share looks at the clock: one in 32, and whenever a timer asks', async t => {
-  let time = 1000, looks = 0;
-  const clock = new PacketClock(() => { looks++; return time; });
+  let time = 1000;
+  const told: number[] = [];
+  const clock = new PacketClock(() => time, now => { told.push(now); });
+  t.same(told, [1000], 'at once');
   time = 2000;
-  t.same(Array.from({ length: 31 }, () => clock.next()), Array.from({ length: 31 }, () => 1000));
-  t.equal(clock.next(), 2000, 'the 32nd looks');
+  for (let i = 0; i < 31; i++) clock.count();
+  t.same(told, [1000]);
+  clock.count();
+  t.same(told, [1000, 2000], 'the 32nd looks');
   time = 3000;
-  t.equal(clock.look(), 3000, 'the timer');
-  t.equal(clock.next(), 3000);
-  t.equal(looks, 3);
+  clock.look();
+  clock.count();
+  t.same(told, [1000, 2000, 3000], 'the timer, and 31 more to go');
 });
 
 t.test('one clock for all threads: the wall clock at the start, and never a step', async t => {

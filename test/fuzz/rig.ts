@@ -52,6 +52,7 @@ class Twin {
 
   /** Returns the verdict, or what the gateway did to memory that is not its own. */
   receive(datagram: Uint8Array, behind: Uint8Array, at: number, start: number, pa: readonly number[], port: number, carrier: number, side: number, now: number): number | string {
+    this.gateway.now = now;
     const mem = this.#mem;
     const end = at + datagram.length;
     mem.fill(this.#poison, at - GUARD, at);
@@ -59,7 +60,7 @@ class Twin {
     mem.fill(this.#poison, end, end + GUARD);
     if (this.#poison === 0) mem.set(behind, end);
     const peer = this.gateway.context.policy.findSender(pa[0], pa[1], pa[2], pa[3], port);
-    const verdict = this.gateway.receive(mem, start, at, end, peer, carrier, side, now);
+    const verdict = this.gateway.receive(mem, start, at, end, peer, carrier, side);
     for (let i = at - GUARD; i < start; i++) if (mem[i] !== this.#poison) return `wrote before its headroom, at ${i - start}`;
     for (let i = end; i < end + GUARD; i++) if (mem[i] !== (this.#poison === 0 ? behind[i - end] ?? 0 : this.#poison)) return `wrote behind its end, at ${i - end}`;
     return verdict;

@@ -95,7 +95,8 @@ function send({ pa, carrier, bytes }: Template): void {
   const now = (FIRST_NOW + Atomics.load(words, Word.seconds)) * 1000;
   room.set(bytes, 64);
   const peer = gateway.context.policy.findSender(0, 0, 0xffff, pa, 50_000);
-  const verdict = gateway.receive(room, 0, 64, 64 + bytes.length, peer, carrier === 'vxlan' ? Carrier.vxlan : Carrier.gre, Side.both, now);
+  gateway.now = now;
+  const verdict = gateway.receive(room, 0, 64, 64 + bytes.length, peer, carrier === 'vxlan' ? Carrier.vxlan : Carrier.gre, Side.both);
   const fate = verdict === -3 ? 'forwarded' : verdict === -2 ? 'held' : verdict === -1 ? 'consumed' : REASON_NAMES[verdict];
   fates[fate] = (fates[fate] ?? 0) + 1;
   if (++packets % 32 === 0) gateway.tick(now);

@@ -56,7 +56,8 @@ export class Crew {
     const gateway = this.gateways[worker];
     const [, address, port = '50000'] = /^(?:\[)?([0-9a-f.:]*?)\]?(?::(\d+))?$/.exec(pa.includes('.') || pa.startsWith('[') ? pa : `[${pa}]`) ?? [];
     const room = Uint8Array.from(bytes);
-    const verdict = gateway.receive(room, 0, 0, room.length, gateway.context.policy.findSender(...words(address), Number(port)), Carrier[carrier], Side.both, this.now);
+    gateway.now = this.now;
+    const verdict = gateway.receive(room, 0, 0, room.length, gateway.context.policy.findSender(...words(address), Number(port)), Carrier[carrier], Side.both);
     return FATES[String(verdict)] ?? REASON_NAMES[verdict];
   }
 

@@ -71,7 +71,8 @@ export class Lab {
       const at = (gateway === this.gateway) === (turn === 0) ? 0 : HEADROOM; // one copies where the other does not
       const room = new Uint8Array(at + datagram.length); // the pipeline may write into what it is given
       room.set(datagram, at);
-      return gateway.receive(room, 0, at, room.length, peer, Carrier[carrier], side, this.now);
+      gateway.now = this.now;
+      return gateway.receive(room, 0, at, room.length, peer, Carrier[carrier], side);
     });
     return FATES[String(verdict)] ?? REASON_NAMES[verdict];
   }
