@@ -9,6 +9,8 @@ import { SMALLEST, WALKS, idle, makeBusyWorld, makeRing, openAll, through, type 
 
 const K = 1024;
 const FLOWS = [K, 64 * K, 1024 * K] as const;
+/** Room for the flows that warm a world up. */
+const WARM_FLOWS = 16 * K;
 const LENGTHS = [SMALLEST, 1400] as const;
 /** "Everything on" has so many rules a tenant, none of which matches. */
 const RULES = 100;
@@ -29,7 +31,7 @@ function worldFor(effort: Effort, flows: number): World {
   const key = `${flows} ${effort.part}`;
   if (kept?.key !== key) {
     kept = undefined; // first let go of the old one
-    kept = { key, world: makeBusyWorld(effort, { rules: RULES, sessions: Math.max(FLOWS[1], flows) }) };
+    kept = { key, world: makeBusyWorld(effort, { rules: RULES, sessions: Math.max(FLOWS[1], flows) + WARM_FLOWS }) };
   }
   return kept.world;
 }

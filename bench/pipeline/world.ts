@@ -156,6 +156,7 @@ export function writeQuestion(mem: Uint8Array, at: number, flow: number, len: nu
 function answers(world: World, order: Uint32Array, len: number): Ring {
   const { gateway, sent } = world;
   const asked = questions(world, DESTINATIONS.natOut, order, SMALLEST);
+  gateway.now = world.now;
   const ring = new Ring(order.length, GRE_LEN + len, gateway.context.policy.findSender(...WORLD_PA.inet, 0));
   order.forEach((flow, i) => {
     const slot = i % asked.size;
