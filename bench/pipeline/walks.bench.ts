@@ -87,7 +87,7 @@ function walkBench(walk: WalkName, flows: number, len: number): Bench {
   return {
     name: `pipeline/${kebab(walk)}/${label(flows)}/${len}`, unit: 'ns', what: `${WHAT[walk]}, ${flows} known flows, ${len}-byte packets, ${RULES} ACL rules; baseline: a minimal NAT`,
     ...(most === undefined ? {} : { target: { of: 'median' as const, max: most } }),
-    measure: effort => measureWalk(effort, walk, flows, len, 0),
+    measure: effort => measureWalk(effort, walk, flows, len, ROOM),
   };
 }
 
@@ -127,8 +127,8 @@ const PER_MS = 1e6; // nanoseconds in a millisecond: 1,000 flows a second are on
 export const walkBenches: readonly Bench[] = [
   ...FLOWS.flatMap(flows => WALKS.flatMap(walk => LENGTHS.map(len => walkBench(walk, flows, len)))),
   {
-    name: 'pipeline/nat-in/1k/64/headroom', unit: 'ns', what: `${WHAT.natIn} out of slots with headroom, where nothing need be copied; baseline: a minimal NAT`,
-    measure: effort => measureWalk(effort, 'natIn', FLOWS[0], SMALLEST, ROOM),
+    name: 'pipeline/nat-in/1k/64/copied', unit: 'ns', what: `${WHAT.natIn} out of datagrams as Node hands them out, with no room before them for the longer header, so that each is copied; baseline: a minimal NAT`,
+    measure: effort => measureWalk(effort, 'natIn', FLOWS[0], SMALLEST, 0),
   },
   ...WALKS.map(heapBench),
   {
