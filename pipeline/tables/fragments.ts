@@ -223,8 +223,7 @@ export class FragmentTable {
    * free. Nothing that is held is lost. False when another thread has died, too, with the lock, whose repair it then is.
    */
   repair(owner: number): boolean {
-    this.locks.freeAllOf(owner);
-    return this.locks.withAll(1, () => this.#repair());
+    return this.locks.withAll(1, () => this.#repair(), owner); // lists are broken until then, so nobody may come between
   }
 
   #repair(): void {

@@ -65,16 +65,21 @@ export class Locks {
   /**
    * Run `work` while holding locks 0 to `count` - 1. For a thread that holds none; not for packets. False, and nothing
    * done, when one does not come free: another has died with it, and the caller may be the one that has to see to that.
+   * Locks that `dead` left are taken over, and nobody comes between.
    */
-  withAll(count: number, work: () => void): boolean {
+  withAll(count: number, work: () => void, dead = -1): boolean {
     let held = 0;
     try {
-      while (held < count && this.#wait(held * WORDS_APART, PATIENCE_MS)) held++;
+      while (held < count && (this.#inherit(held * WORDS_APART, dead) || this.#wait(held * WORDS_APART, PATIENCE_MS))) held++;
       if (held === count) work();
       return held === count;
     } finally {
       for (let i = 0; i < held; i++) Atomics.store(this.#words, i * WORDS_APART, 0);
     }
+  }
+
+  #inherit(at: number, dead: number): boolean {
+    return Atomics.compareExchange(this.#words, at, dead, this.#holder) === dead;
   }
 
   #wait(at: number, naps = Infinity): boolean {

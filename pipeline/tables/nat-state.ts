@@ -224,8 +224,8 @@ export class NatState {
       return -1;
     }
     Atomics.add(w, this.#perTenant + tenant, 1);
-    w[at + B_SESSIONS]++;
     w[at + B_LATEST] = out;
+    w[at + B_SESSIONS]++;
     const lane = generation << 24, how = state << 8 | (isFast ? OP_FAST : 0);
     flows.publish(back, flowKey(0, protocol, Kind.natIn), remote, outside, inPorts, lane, inside, insidePort << 16 | how | Op.natIn, now);
     flows.publish(out, flowKey(tenant, protocol, Kind.fromHost), inside, remote, outPorts, lane, outside, outsidePort << 16 | how | Op.natOut, now);
@@ -387,7 +387,7 @@ export class NatState {
   #isOver(at: number, now: number, timers: Timers): boolean {
     if (this.#w[at + B_SESSIONS] !== 1) return false;
     const latest = this.#w[at + B_LATEST]; // or, where that is closed, whose record it is by now
-    return this.isOpen(latest) && this.sessionProtocol(latest) === (this.#w[at + B_WHO] >>> 1 & 0x7f) && this.sessionOutside(latest) === this.#w[at + B_OUTSIDE] >>> 0
+    return latest >= 0 && this.isOpen(latest) && this.sessionProtocol(latest) === (this.#w[at + B_WHO] >>> 1 & 0x7f) && this.sessionOutside(latest) === this.#w[at + B_OUTSIDE] >>> 0
       && this.sessionOutsidePort(latest) === (this.#w[at + B_PORTS] & 0xffff) && this.isExpired(latest, now, timers);
   }
 

@@ -69,6 +69,8 @@ t.test('`withAll` holds all of them, lets go also after an exception, and gives 
   of(7).lock(2);
   t.notOk(control.withAll(4, () => t.fail('it must not run')));
   t.same(held(), [0, 0, 7, 0], 'and holds nothing then');
+  t.ok(control.withAll(4, () => t.same(held(), [9, 9, 9, 9]), 7), 'what the dead left is taken over');
+  t.same(held(), [0, 0, 0, 0]);
 });
 
 t.test('threads that count under two locks lose no count', async t => {

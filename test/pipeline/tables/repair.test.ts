@@ -94,14 +94,23 @@ function sessions({ overseer: { nat } }: Crew): Map<string, number> {
   ]));
 }
 
-/** What is wrong after a death before the `k`-th store; null when it got to the end alive. */
-function die(step: Step, k: number): string[] | null {
+/**
+ * What is wrong after a death before the `k`-th store; null when it got to the end alive. With `isBusy` another worker gets in
+ * between the freeing of locks and the repair.
+ */
+function die(step: Step, k: number, isBusy: boolean): string[] | null {
   const crew = makeCrew();
   step.before?.(crew);
   const untouched = sessions(crew);
   if (!crashAt(k, () => crew.send(DEAD, step.datagram)).crashed) return null;
 
   const wrong: string[] = [];
+  if (isBusy) {
+    crew.overseer.nat.locks.freeAllOf(DEAD + 1);
+    if (!new FragmentTable(crew.state.fragments, sizes.fragments, 77).locks.tryLock(0)) return []; // nobody does: that lock is taken over
+    new FragmentTable(crew.state.fragments, sizes.fragments, 77).locks.freeAllOf(77);
+    crew.send(ALIVE, step.datagram);
+  }
   if (!crew.overseer.repairAfter(DEAD)) wrong.push('a lock is still held');
   wrong.push(...natFaults(crew.state.nat, sizes.nat));
   const kept = sessions(crew);
@@ -109,11 +118,15 @@ function die(step: Step, k: number): string[] | null {
 
   // The others go on: with this very packet, then with every other session, then until nothing is left.
   const expected = wantedFate(step), fate = crew.send(ALIVE, step.datagram);
+  if (isBusy) return wrong.concat(natFaults(crew.state.nat, sizes.nat), drained(crew));
   if (step.after === undefined ? fate !== expected : !step.after.test(fate)) wrong.push(`the next worker says ${fate}, and should ${expected}`);
-  wrong.push(...natFaults(crew.state.nat, sizes.nat));
+  return wrong.concat(natFaults(crew.state.nat, sizes.nat), drained(crew));
+}
+
+/** What is left when all timers have run out. */
+function drained(crew: Crew): string[] {
   crew.wait(10_000, 6, [ALIVE]);
-  wrong.push(...natFaults(crew.state.nat, sizes.nat, true).map(what => `at the end: ${what}`), ...fragmentFaults(crew));
-  return wrong;
+  return [...natFaults(crew.state.nat, sizes.nat, true), ...fragmentFaults(crew)].map(what => `at the end: ${what}`);
 }
 
 /** What a worker says when nobody has died. */
@@ -140,7 +153,9 @@ for (const [name, step] of Object.entries(STEPS)) {
   t.test(`a worker that dies before any store of it harms nobody: ${name}`, async t => {
     const wrong: string[] = [];
     let k = 1;
-    for (let found = die(step, k); found !== null; found = die(step, ++k)) wrong.push(...found.map(what => `store ${k}: ${what}`));
+    for (let found = die(step, k, false); found !== null; found = die(step, ++k, false)) {
+      wrong.push(...found.map(what => `store ${k}: ${what}`), ...(die(step, k, true) ?? []).map(what => `store ${k}, and another came between: ${what}`));
+    }
     t.same(wrong, []);
     t.ok(k > 1, `${k - 1} stores`);
   });
