@@ -7,7 +7,7 @@ export interface DrainData { readonly rings: readonly SharedArrayBuffer[]; reado
 /** Says `ready`. */
 export async function playDrain(data: unknown): Promise<void> {
   const { rings, queue } = data as DrainData;
-  const intake = new Intake({ rings, queue, deliver() {}, lost() {}, pending: () => 0 });
+  const intake = new Intake({ rings, queue, deliver() {}, lost() {} });
   intake.start();
   parentPort!.postMessage('ready');
   parentPort!.on('message', () => {}); // a ring that sleeps does not keep a thread

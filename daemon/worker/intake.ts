@@ -13,20 +13,16 @@ const BATCH = 64;
  */
 const TURNS_EACH = 2;
 const MOST_TURNS = 32;
-/** How often it looks whether the kernel is done with slots that it keeps. */
-const KEPT_LOOK_MS = 1;
 
 export interface IntakeParts {
   /** All rings, by worker; barriers name them. */
   readonly rings: readonly SharedArrayBuffer[];
   /** Which one is ours. */
   readonly queue: number;
-  /** A datagram: `mem[start..at)` may be overwritten, a, b, c, d are its sender's address. Never throws. */
+  /** A datagram: `mem[start..at)` may be overwritten, a, b, c, d are its sender's address. Its memory is gone when this returns. Never throws. */
   deliver(mem: Uint8Array, start: number, at: number, end: number, a: number, b: number, c: number, d: number, port: number, carrier: number, side: number): void;
   /** The datagram that the worker before us had in hand when it died: nobody knows how far it came. */
   lost(mem: Uint8Array, at: number, end: number): void;
-  /** Datagrams that the kernel has not taken yet; asked only while it keeps a slot. */
-  pending(): number;
   /** Empty turns of the event loop that a datagram buys before it sleeps. */
   readonly turnsEach?: number;
 }
@@ -36,12 +32,10 @@ export class Intake {
   readonly mem: Uint8Array;
   readonly #parts: IntakeParts;
   readonly #reader: RingReader;
-  readonly #kept: number[] = [];
   readonly #turn = (): void => this.#run();
   readonly #turnsEach: number;
   /** Empty turns to go. */
   #turns = 0;
-  #keptTimer: NodeJS.Timeout | undefined;
   #stopping: (() => void) | undefined;
   #isRunning = false;
 
@@ -65,7 +59,7 @@ export class Intake {
 
   /**
    * Resolves when all that is in the ring has got its fate; the dispatcher must have stopped before. Whoever cannot
-   * wait any longer may go: what is left stays in the ring.
+   * wait any longer calls `halt`.
    */
   stop(): Promise<void> {
     return new Promise(resolve => {
@@ -75,10 +69,10 @@ export class Intake {
     });
   }
 
-  /** To be called from within `deliver`: the outlet keeps the memory of the datagram in hand. */
-  keep(): void {
-    this.#kept.push(this.#reader.keep());
-    this.#keptTimer ??= setInterval(() => this.#releaseKept(), KEPT_LOOK_MS);
+  /** Deliver nothing more, at once: what is left stays in the ring. */
+  halt(): void {
+    this.#isRunning = false;
+    this.#stopping?.();
   }
 
   #run(): void {
@@ -131,14 +125,6 @@ export class Intake {
 
   #finish(done: () => void): void {
     this.#isRunning = false;
-    clearInterval(this.#keptTimer);
     done();
-  }
-
-  #releaseKept(): void {
-    if (this.#parts.pending() > 0) return;
-    for (const sequence of this.#kept.splice(0)) this.#reader.release(sequence);
-    clearInterval(this.#keptTimer);
-    this.#keptTimer = undefined;
   }
 }

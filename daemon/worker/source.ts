@@ -17,8 +17,6 @@ export interface SourceParts {
   readonly clock: PacketClock;
   /** A receive socket closed by an error; it is opened again. */
   failed(code: string, listen: Listen): void;
-  /** Datagrams that the kernel has not taken yet. */
-  pending(): number;
 }
 
 export interface Source {
@@ -26,10 +24,10 @@ export interface Source {
   open(): Promise<readonly Bound[]>;
   /** The gateway goes by another policy now, and peers are numbered anew. */
   adopt(policy: Policy): void;
-  /** The outlet keeps `mem`, which may be that of the datagram in hand. */
-  keep(mem: Uint8Array): void;
   /** Take nothing more in; resolves when all that was taken in has got its fate. */
   close(): Promise<void>;
+  /** Nothing more gets to the gateway, from now on: for whoever cannot wait for `close`. */
+  halt(): void;
 }
 
 export function makeSource(parts: SourceParts): Source {
@@ -49,15 +47,15 @@ function fromSockets({ start, gateway, clock, failed }: SourceParts): Source {
   return {
     open: () => Promise.all(receivers.map(receiver => receiver.open())),
     adopt: policy => senders.adopt(policy),
-    keep() {},
     async close() { for (const receiver of receivers) receiver.close(); },
+    halt() {}, // closed sockets deliver nothing
   };
 }
 
-function fromRing({ start, gateway, clock, pending }: SourceParts, rings: readonly SharedArrayBuffer[]): Source {
+function fromRing({ start, gateway, clock }: SourceParts, rings: readonly SharedArrayBuffer[]): Source {
   const { context } = gateway;
   const intake = new Intake({
-    rings, pending, queue: start.index,
+    rings, queue: start.index,
     // The dispatcher says the address and not the peer, for it knows no policy.
     deliver: (mem, first, at, end, a, b, c, d, port, carrier, side) => {
       clock.count();
@@ -71,7 +69,7 @@ function fromRing({ start, gateway, clock, pending }: SourceParts, rings: readon
       return [];
     },
     adopt() {},
-    keep(mem) { if (mem === intake.mem) intake.keep(); },
     close: () => intake.stop(),
+    halt: () => intake.halt(),
   };
 }

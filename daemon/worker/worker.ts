@@ -3,7 +3,6 @@
  * is told policies; packets and counters never travel as messages.
  */
 import { parentPort, workerData } from 'node:worker_threads';
-import type { Outlet } from '../../pipeline/context.js';
 import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
@@ -12,6 +11,7 @@ import { Count } from './counters.js';
 import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
 import { SocketOutlet } from './outlet.js';
 import { Repeats } from './repeats.js';
+import { SlotOutlet } from './slot-outlet.js';
 import { makeSocket } from './sockets.js';
 import { makeSource } from './source.js';
 
@@ -36,15 +36,7 @@ const outlet = new SocketOutlet({
   listen: start.listen, bufferBytes: start.sendBuffer, counters, random, makeSocket,
   failed: (what, code) => warnings.note(OUTLET_WORDS[what], code, clock(), { code }),
 });
-// What comes in a ring's slot leaves from it, so the slot must wait when the datagram has to.
-const fromSlots: Outlet = {
-  send(mem, at, end, peer, flowHash) {
-    const keeps = outlet.send(mem, at, end, peer, flowHash);
-    if (keeps) source.keep(mem);
-    return keeps;
-  },
-};
-const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet: start.rings === null ? outlet : fromSlots });
+const gateway = new Gateway({ state: start.state, worker: start.index, policy: start.policy, random, outlet: start.rings === null ? outlet : new SlotOutlet(start.rings[start.index], outlet) });
 gateway.onFault = error => {
   counters[Count.faults]++;
   faults.note('fault in the pipeline, one packet lost', '', clock(), { error: error instanceof Error ? error.stack : String(error) });
@@ -57,7 +49,6 @@ const source = makeSource({
     counters[Count.receiveErrors]++;
     warnings.note('receive socket failed, opening it again', `${code} ${address} ${carrier}`, clock(), { code, address, carrier: carrier === Carrier.gre ? 'gre' : 'vxlan' });
   },
-  pending: () => outlet.pending(),
 });
 
 const timer = setInterval(() => {
@@ -87,6 +78,7 @@ async function drain(withinMs: number): Promise<void> {
   let late: NodeJS.Timeout | undefined;
   await Promise.race([source.close(), new Promise(resolve => { late = setTimeout(resolve, withinMs); })]);
   clearTimeout(late);
+  source.halt(); // out of time, it may be in the midst: what is left in a ring is control's to count
   clearInterval(timer);
   gateway.giveUpHeld(); // no first fragment can come any more, and the totals shall add up
   gateway.leave();

@@ -23,7 +23,7 @@ function dawdle(): void {
 }
 
 const intake = new Intake({
-  rings: start.rings, queue: start.queue, turnsEach: start.turnsEach, pending: () => 0,
+  rings: start.rings, queue: start.queue, turnsEach: start.turnsEach,
   lost: (mem, at, end) => {
     lost.push(`${u32(mem, at)} ${u32(mem, at + 4)} ${end - at}`);
     Atomics.add(tally, Tally.lost, 1);
