@@ -155,8 +155,8 @@ export class Crew {
       },
     });
     this.#dispatcher = thread;
-    // Told before it is ready, so that its first datagram knows.
-    this.#hands.forEach((hand, index) => { if (!hand.thread.up) thread.post({ type: 'queue', index, up: false }); });
+    // Told before it is ready, so that its first datagram knows. Of the living too: the rings say what the one before was told.
+    this.#hands.forEach((hand, index) => thread.post({ type: 'queue', index, up: hand.thread.up }));
     await thread.ready;
     this.#listen = thread.bound;
   }

@@ -5,14 +5,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { Ledger } from '../../pipeline/ledger.js';
 import { Carrier } from '../../pipeline/packet.js';
-import type { Move } from '../../pipeline/rebalance.js';
 import { readClock, TICK_MS } from '../worker/clock.js';
 import { Count } from '../worker/counters.js';
 import { Receiver } from '../worker/receiver.js';
 import { Repeats } from '../worker/repeats.js';
 import { makeSocket } from '../worker/sockets.js';
 import type { DispatcherStart, FromDispatcher, ToDispatcher } from './messages.js';
-import { Spreader } from './spreader.js';
+import { Spreader, type Moved } from './spreader.js';
 
 /** How often the balance is looked at. */
 const BALANCE_MS = 1000;
@@ -41,14 +40,16 @@ const timer = setInterval(() => {
   counters[Count.beat] = clock();
   warnings.flush(clock());
 }, TICK_MS);
-const balanceTimer = setInterval(() => logMoves(spreader.balance(), 'load'), BALANCE_MS);
+const balanceTimer = setInterval(() => logMoves(spreader.balance()), BALANCE_MS);
 
-/** One line for all that moved at a time. */
-function logMoves(moves: readonly Move[], why: string): void {
-  if (moves.length === 0) return;
-  const pairs = new Map<string, number>();
-  for (const { from, to } of moves) pairs.set(`${from} to ${to}`, (pairs.get(`${from} to ${to}`) ?? 0) + 1);
-  tell({ type: 'log', level: 'info', message: 'entries moved to other queues', fields: { why, entries: moves.length, queues: Object.fromEntries(pairs) } });
+/** One line for all that moved at a time, and for one reason. */
+function logMoves(moves: readonly Moved[]): void {
+  for (const reason of new Set(moves.map(({ why }) => why))) {
+    const moved = moves.filter(({ why }) => why === reason);
+    const pairs = new Map<string, number>();
+    for (const { from, to } of moved) pairs.set(`${from} to ${to}`, (pairs.get(`${from} to ${to}`) ?? 0) + 1);
+    tell({ type: 'log', level: 'info', message: 'entries moved to other queues', fields: { why: reason, entries: moved.length, queues: Object.fromEntries(pairs) } });
+  }
 }
 
 /** Stop; `last` is what control is told when all that came is in the rings. */
@@ -63,7 +64,7 @@ function end(last: FromDispatcher): void {
 
 function obey(message: ToDispatcher): void {
   if (message.type === 'queue') {
-    logMoves(spreader.setQueue(message.index, message.up), 'worker died');
+    logMoves(spreader.setQueue(message.index, message.up));
     return;
   }
   end({ type: 'drained' });

@@ -7,7 +7,7 @@ import { ENTRIES, ENTRY_MASK, Indirection } from '../../pipeline/indirection.js'
 import { Cell, type Ledger } from '../../pipeline/ledger.js';
 import { Reason } from '../../pipeline/reasons.js';
 import { Balancer, evacuate, type Move } from '../../pipeline/rebalance.js';
-import { RingWriter, Written } from '../../pipeline/ring.js';
+import { ringSlots, RingWriter, Written } from '../../pipeline/ring.js';
 import { RssHash } from '../../pipeline/rss.js';
 import type { Listen } from '../worker/messages.js';
 import { AddressFinder } from './address-finder.js';
@@ -19,6 +19,13 @@ import { AddressFinder } from './address-finder.js';
  */
 const BUSY_TURN = 16;
 const WORTH_WAKING = 128;
+/** As part of a ring's slots: more must not wait for a wake-up, or there is no room for those that come meanwhile. */
+const WORTH_WAKING_PART = 8;
+/**
+ * Nor must the few that came for a quiet queue wait until they are many. So many for all queues, after the turn in which the
+ * first of them came, are a third of a millisecond.
+ */
+const MOST_MEANWHILE = 96;
 /** The ledger's row for packets that no tenant can be charged with. */
 const NOBODY = 0;
 
@@ -30,6 +37,10 @@ export interface SpreaderParts {
   readonly rebalance: boolean;
 }
 
+/** Why an entry was given another queue, as the log says it. */
+export type Why = 'load' | 'worker died' | 'worker is back';
+export interface Moved extends Move { readonly why: Why }
+
 export class Spreader {
   readonly table: Indirection;
   readonly #ledger: Ledger;
@@ -37,8 +48,6 @@ export class Spreader {
   readonly #hash: RssHash;
   readonly #addresses = new AddressFinder();
   readonly #alive: boolean[];
-  /** By entry: the queue that it left first because that one was dead, -1 where it is at home. */
-  readonly #homes = new Int32Array(ENTRIES).fill(-1);
   readonly #balancer: Balancer | undefined;
   /** Packets by entry, up to the interval before. */
   readonly #before: Float64Array;
@@ -46,6 +55,9 @@ export class Spreader {
   #isFlushDue = false;
   /** Datagrams since the last turn that woke somebody, or could have. */
   #received = 0;
+  /** By queue: datagrams for whomever since the turn that ended with its worker asleep beside some; -1 when none did. */
+  readonly #meanwhile: Int32Array;
+  readonly #worthWaking: number;
 
   /** Goes on where a spreader before it stopped. */
   constructor(parts: SpreaderParts) {
@@ -56,6 +68,8 @@ export class Spreader {
     this.#alive = this.#rings.map(ring => !ring.isDead);
     this.#balancer = parts.rebalance ? new Balancer(ENTRIES) : undefined;
     this.#before = this.#packets();
+    this.#meanwhile = new Int32Array(this.#rings.length).fill(-1);
+    this.#worthWaking = Math.min(WORTH_WAKING, ...parts.rings.map(ring => ringSlots(ring) / WORTH_WAKING_PART));
     this.flush(); // the one before may have died on its way to do so
   }
 
@@ -73,7 +87,7 @@ export class Spreader {
     const address = this.#addresses.find(from.address, from.port);
     const written = ring.write(datagram, address[0], address[1], address[2], address[3], from.port, carrier, side, entry);
     this.table.count(entry, queue, written === Written.full);
-    if (written === Written.asleep) this.#flushSoon();
+    if (written === Written.asleep) this.#besideSleeper(ring);
     else if (written === Written.full) this.#drop(datagram.length, Reason.ring_full);
   }
 
@@ -82,63 +96,73 @@ export class Spreader {
     for (const ring of this.#rings) if (ring.overslept > 0) ring.wake();
   }
 
+  /** A datagram was put beside the reader of `ring`, which sleeps. */
+  #besideSleeper(ring: RingWriter): void {
+    if (ring.overslept >= this.#worthWaking) ring.wake();
+    else this.#flushSoon();
+  }
+
   #endTurn(): void {
-    const isBusy = this.#received >= BUSY_TURN;
+    const received = this.#received;
     this.#received = 0;
     this.#isFlushDue = false;
-    for (const ring of this.#rings) {
-      const waiting = ring.overslept;
-      if (waiting === 0) continue;
-      if (isBusy && waiting < WORTH_WAKING) this.#flushSoon();
-      else ring.wake();
+    for (let queue = 0; queue < this.#rings.length; queue++) {
+      const ring = this.#rings[queue];
+      const before = this.#meanwhile[queue];
+      this.#meanwhile[queue] = -1;
+      if (ring.overslept === 0) continue;
+      const meanwhile = before < 0 ? 0 : before + received;
+      if (received < BUSY_TURN || meanwhile >= MOST_MEANWHILE) {
+        ring.wake();
+        continue;
+      }
+      this.#meanwhile[queue] = meanwhile;
+      this.#flushSoon();
     }
   }
 
-  /** The worker of `queue` died, or has been replaced. Returns the entries that leave it or come home. */
-  setQueue(queue: number, isUp: boolean): readonly Move[] {
+  /** The worker of `queue` died, or has been replaced; may be told twice. Returns the entries that leave it or come home. */
+  setQueue(queue: number, isUp: boolean): readonly Moved[] {
     this.#alive[queue] = isUp;
     this.#rings[queue].setDead(!isUp);
-    const left = this.#evacuate(this.#since());
-    if (!isUp) return left;
-    const home = this.#tableNow().flatMap((from, entry) => this.#homes[entry] === queue && from !== queue ? [{ entry, from, to: queue }] : []);
-    return [...left, ...this.#apply(home)];
+    return [...this.#evacuate(this.#since()), ...this.#comeHome()];
   }
 
   /** An interval is over: see to the balance. Returns the entries that were given another queue. */
-  balance(): readonly Move[] {
+  balance(): readonly Moved[] {
     const load = this.#since();
     this.#before.set(this.#packets());
-    const left = this.#evacuate(load); // again, for what found no room when its queue died
-    return left.length > 0 ? left : this.#apply(this.#balancer?.after(load, this.#tableNow(), this.#alive) ?? []);
+    // Again, for what found no room when its queue died, or when it came back.
+    const owed = [...this.#evacuate(load), ...this.#comeHome()];
+    return owed.length > 0 ? owed : this.#apply(this.#balancer?.after(load, this.#tableNow(), this.#alive) ?? [], 'load');
   }
 
-  #evacuate(load: Float64Array): readonly Move[] {
-    const homes = this.#homes.slice();
-    const left = this.#apply(evacuate(load, this.#tableNow(), this.#alive));
-    for (const { entry, from, to } of left) {
-      const home = homes[entry] >= 0 ? homes[entry] : from;
-      this.#homes[entry] = home === to ? -1 : home;
-    }
-    return left;
+  #evacuate(load: Float64Array): readonly Moved[] {
+    return this.#apply(evacuate(load, this.#tableNow(), this.#alive), 'worker died');
+  }
+
+  #comeHome(): readonly Moved[] {
+    const away = this.#tableNow().map((from, entry) => ({ entry, from, to: this.table.homeOf(entry) })).filter(({ from, to }) => from !== to && this.#alive[to]);
+    return this.#apply(away, 'worker is back');
   }
 
   /**
    * Move entries, each once, behind a barrier: what is in the old queue is done before what comes to the new one. What a
    * dead queue holds is not waited for: its next worker may send it late.
    */
-  #apply(moves: readonly Move[]): readonly Move[] {
+  #apply(moves: readonly Move[], why: Why): readonly Moved[] {
     const fenced = new Map<string, boolean>();
     const made = moves.filter(({ entry, from, to }) => {
       const pair = `${from} ${to}`;
       const isFenced = fenced.get(pair) ?? (!this.#alive[from] || this.#rings[to].writeBarrier(from, this.#rings[from].head) !== Written.full);
       fenced.set(pair, isFenced);
       if (!isFenced) return false;
+      if (why === 'load') this.table.settle(entry, to);
       this.table.move(entry, to);
-      this.#homes[entry] = -1;
       return true;
     });
     if (made.length > 0) this.#flushSoon();
-    return made;
+    return made.map(move => ({ ...move, why }));
   }
 
   /** All that one turn of the loop brings is worth one wake-up at most. */

@@ -178,6 +178,22 @@ t.test('a dispatcher that dies is replaced on the same ports; workers and what i
   t.match(said.map(({ msg }) => msg), ['receive mode', 'dispatcher died, what waits in rings is kept', 'dispatcher replaced']);
 });
 
+t.test('a worker and the dispatcher die together: both are replaced, and the worker gets its entries back', async t => {
+  const { control: it, peers, said } = await startControl(t, { mode: dispatched(2), change: ({ gateway }) => Object.assign(gateway, { rss: { rebalance: false } }) });
+  await it.start();
+  const before = await roundTrip(it, peers, 0);
+  void it.crew.threads[0].terminate();
+  // When the table has moved on, so that it stands in shared memory that a worker is dead.
+  await until('the table to move on', () => queuesOf(it).moves! > 0 || undefined);
+  void it.crew.dispatcherThread?.terminate();
+  for (const who of ['worker', 'dispatcher']) await until(`a new ${who}`, () => said.find(({ msg }) => msg === `${who} replaced`));
+  await until('entries to come home', () => queuesOf(it).queues.every(({ entries }) => entries === 64) || undefined);
+  const [{ packets }] = queuesOf(it).queues;
+  t.same(await roundTrip(it, peers, 1), before);
+  t.ok(queuesOf(it).queues[0].packets > packets, 'it carries packets');
+  await settled(t, it, 4 * FLOWS);
+});
+
 t.test('draining under load: what was taken in is carried, and the totals add up', async t => {
   const { control: it, peers } = await startControl(t, { mode: dispatched(2) });
   await it.start();

@@ -18,10 +18,21 @@ const SLEEPS = 48;
 function make(queues: number, slots = 64, rebalance = true) {
   const rings = Array.from({ length: queues }, () => makeRing(slots, 512));
   const ledger = new Ledger(new SharedArrayBuffer(ledgerBytes(1)));
-  const spreader = new Spreader({ rings, indirection: makeIndirection(queues), ledger, key: MICROSOFT_KEY, rebalance });
+  const parts = { rings, indirection: makeIndirection(queues), ledger, key: MICROSOFT_KEY, rebalance };
+  const spreader = new Spreader(parts);
   const readers = rings.map((_, queue) => new RingReader(rings, queue));
-  return { spreader, rings, readers, ledger, table: spreader.table };
+  return { spreader, rings, readers, ledger, table: spreader.table, parts };
 }
+
+/** A turn of the loop in which `datagrams` came. */
+async function turn(spreader: Spreader, datagrams: readonly Uint8Array[]): Promise<void> {
+  for (const datagram of datagrams) spreader.receive(datagram, FROM, LISTEN);
+  await new Promise(resolve => setImmediate(resolve)); // behind the spreader's own
+}
+/** Whether the reader of `ring` has been told: to be woken takes a moment. */
+const isCalled = (ring: SharedArrayBuffer): boolean => new Int32Array(ring)[SLEEPS] === 0;
+const queuesNow = ({ table }: Spreader): number[] => Array.from({ length: ENTRIES }, (_, entry) => table.queueOf(entry));
+const IN_TURNS = Array.from({ length: ENTRIES }, (_, entry) => entry % 2);
 
 /** Flow i of a tenant. */
 function flow(i: number, payload: Uint8Array | string = 'x'): Uint8Array {
@@ -113,27 +124,71 @@ t.test('a queue that stays loaded beside an idle one gives entries away, once', 
 });
 
 t.test('workers are woken at the end of a turn; after a full one only when it is worth it, or no more comes', async t => {
-  const { spreader, rings, readers: [reader] } = make(1, 256);
+  const { spreader, rings, readers: [reader] } = make(1, 1024);
   let isAwake = false;
   const sleep = (): void => {
     drain(reader);
     isAwake = false;
     void reader.sleep()?.then(() => { isAwake = true; });
   };
-  const turn = async (datagrams: number): Promise<void> => {
-    for (let i = 0; i < datagrams; i++) spreader.receive(flow(i), FROM, LISTEN);
-    await new Promise(resolve => setImmediate(resolve)); // behind the spreader's own
-  };
-  // Each turn's datagrams, and whether the reader has been told when it ends. To be woken takes a moment.
-  const woken = (): boolean => new Int32Array(rings[0])[SLEEPS] === 0;
+  // Each turn's datagrams, and whether the reader has been told when it ends.
   for (const turns of [[1], [15], [32, 0], [32, 5], [32, 32, 32, 32], [128]]) {
     sleep();
     for (const [i, datagrams] of turns.entries()) {
-      await turn(datagrams);
-      t.equal(woken(), i === turns.length - 1, `${turns.join()}: turn ${i}`);
+      await turn(spreader, Array.from({ length: datagrams }, (_, i) => flow(i)));
+      t.equal(isCalled(rings[0]), i === turns.length - 1, `${turns.join()}: turn ${i}`);
     }
     await until('it is woken', () => isAwake || undefined);
   }
+});
+
+t.test('a small ring beside a sleeper never fills while turns are full: its reader is called when an eighth waits, not at the turn\'s end', async t => {
+  const { spreader, rings, readers: [reader], table } = make(1, 64);
+  for (let i = 0; i < 20; i++) {
+    const asleep = reader.sleep();
+    for (let n = 1; n <= 100 && !isCalled(rings[0]); n++) {
+      spreader.receive(flow(n), FROM, LISTEN);
+      t.equal(isCalled(rings[0]), n >= 8, `${n} wait`);
+    }
+    await turn(spreader, Array.from({ length: 32 }, (_, n) => flow(n)));
+    await asleep;
+    drain(reader);
+  }
+  t.equal(table.queueDrops(0), 0);
+});
+
+t.test('a quiet queue beside a busy one waits for no more than 128 datagrams of others, and so does a barrier', async t => {
+  const { spreader, rings, readers: [reader, busyReader] } = make(2, 4096);
+  const flows = Array.from({ length: 400 }, (_, i) => flow(i));
+  const quiet = flows.find(datagram => entryOf(datagram) % 2 === 0)!, busy = flows.filter(datagram => entryOf(datagram) % 2 === 1);
+  const waits = async (each: number): Promise<number> => {
+    drain(reader);
+    drain(busyReader);
+    const asleep = reader.sleep();
+    let others = 0;
+    for (let turns = 0; turns < 100 && !isCalled(rings[0]); turns++) {
+      await turn(spreader, [...turns === 0 ? [quiet] : [], ...busy.slice(0, each)]);
+      others += each;
+    }
+    if (isCalled(rings[0])) await asleep;
+    return others;
+  };
+  t.equal(await waits(32), 128);
+  t.equal(await waits(16), 112);
+  t.equal(await waits(64), 192, 'to the end of a turn');
+  t.equal(await waits(32), 128, 'and again');
+
+  spreader.setQueue(0, false);
+  drain(reader);
+  const asleep = reader.sleep();
+  spreader.setQueue(0, true); // its entries come home behind a barrier
+  await turn(spreader, busy.slice(0, 32));
+  for (let turns = 1; turns < 4; turns++) {
+    t.notOk(isCalled(rings[0]), `turn ${turns}`);
+    await turn(spreader, busy.slice(0, 32));
+  }
+  t.ok(isCalled(rings[0]));
+  await asleep;
 });
 
 t.test('another spreader knows which queues are dead, and wakes who was left asleep beside a datagram', async t => {
@@ -146,6 +201,47 @@ t.test('another spreader knows which queues are dead, and wakes who was left asl
   await asleep;
   t.equal(other.balance().length, 64);
   t.equal(table.moves, 64);
+});
+
+t.test('a spreader that follows one takes entries home that left before its time, also without rebalancing', async t => {
+  const { spreader, rings, readers, parts } = make(2, 64, false);
+  t.equal(spreader.setQueue(0, false).length, 64);
+  const other = new Spreader(parts);
+  t.same(other.balance(), [], 'not while it is dead');
+  t.match(other.setQueue(0, true), Array.from({ length: 64 }, () => ({ from: 1, to: 0, why: 'worker is back' })));
+  t.same(queuesNow(other), IN_TURNS);
+  t.same(drain(readers[0]), [-1]);
+  t.equal(new RingWriter(rings[0]).isDead, false);
+  t.same(other.setQueue(0, true), [], 'told twice');
+});
+
+t.test('an entry that a busy queue gave away is at home where it went', async t => {
+  const { spreader, readers, parts } = make(2);
+  const busy = Array.from({ length: 400 }, (_, i) => flow(i)).filter(datagram => entryOf(datagram) % 2 === 1);
+  for (let second = 0; second < 3; second++) {
+    for (let i = 0; i < 2000; i++) { spreader.receive(busy[i % busy.length], FROM, LISTEN); drain(readers[1]); }
+    spreader.balance();
+  }
+  const balanced = queuesNow(spreader);
+  t.not(balanced.join(), IN_TURNS.join());
+  spreader.setQueue(0, false);
+  const other = new Spreader(parts);
+  other.setQueue(0, true);
+  t.same(queuesNow(other), balanced);
+});
+
+t.test('entries whose ring is full when its worker comes back go home as soon as there is room', async t => {
+  const { spreader, readers } = make(2, 4, false);
+  const even = Array.from({ length: 400 }, (_, i) => flow(i)).filter(datagram => entryOf(datagram) % 2 === 0);
+  for (const datagram of even.slice(0, 4)) spreader.receive(datagram, FROM, LISTEN);
+  spreader.setQueue(0, false);
+  t.same(spreader.setQueue(0, true), [], 'no room for a barrier');
+  t.same(spreader.balance(), []);
+  drain(readers[0]);
+  t.match(spreader.balance(), Array.from({ length: 64 }, () => ({ to: 0, why: 'worker is back' })));
+  t.same(queuesNow(spreader), IN_TURNS);
+  t.same(drain(readers[0]), [-1]);
+  t.same(spreader.balance(), [], 'once');
 });
 
 t.test('when the last queue dies its entries stay, and go as soon as another lives', async t => {
