@@ -74,7 +74,7 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
   sessions: preset(whole('sessions', 1, 16777216), 65536, 'Flows tracked at once, all tenants together.', 1000000),
   flows: preset(whole('flows', 1, 16777216), 65536, 'Flows without NAT that the fast path knows at once, each direction one; packets of more are carried too, at the cost of a first packet.', 1000000),
   bindings: preset(whole('bindings', 1, 16777216), 65536, 'NAT bindings (inside address and port to outside address and port) at once.', 1000000),
-  records: preset(whole('records', 1, 16777215), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
+  records: preset(whole('records', 1, 16000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
   fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
   heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
 });

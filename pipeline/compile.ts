@@ -2,6 +2,7 @@
 import { tunnelOverhead } from '../codecs/gre-udp.js';
 import { V4_BITS, isMapped } from './address.js';
 import { ColumnsBuilder } from './tables/columns.js';
+import { LANE_MASK } from './tables/flows.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
@@ -260,6 +261,7 @@ export function makeSieve({ local, localMask, remote, remoteMask }: Pick<RuleCol
 
 function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns): Int32Array {
   const count = records.kind.length;
+  if (count >= LANE_MASK) throw new RangeError(`${count} records, the gateway's own addresses among them, and there are numbers for ${LANE_MASK - 1}`);
   const lanes = new Int32Array(new SharedArrayBuffer((count + 1) * LANE_WORDS * 4));
   for (let record = 0; record < count; record++) {
     const lane = (record + 1) * LANE_WORDS;

@@ -157,13 +157,13 @@ export class FastPath {
     }
     const ports = s32(mem, l4);
 
-    // Its record: see `FlowTable.peek`, of which this is the first step.
+    // Its record: see `FlowTable.find`, of which this is the first step.
     const flows = this.#flows, words = this.#words, lanes = this.#lanes;
     const hash = flows.hash(tenant << 8 | protocol, src, dst, ports);
     let flowOf = tenant << 16 | protocol << 8 | kind;
     let flow = flows.first(hash);
     if (words[flow + F_PORTS] !== ports || words[flow + F_SRC] !== src || words[flow + F_DST] !== dst || words[flow] !== flowOf) {
-      flow = flows.peek(flowOf, src, dst, ports, hash);
+      flow = flows.find(flowOf, src, dst, ports, hash);
       if (flow < 0) {
         if (role !== UPLINK) return false;
         tenant = known[this.#knownKey(peer, keyed, key) + K_TENANT]; // no NAT session: a flow by the uplink's key, then
@@ -178,7 +178,7 @@ export class FastPath {
     // The clock is written once a second at most: between, the line stays in everybody's cache. A session whose own record
     // has been still for its whole time is over, unless the other direction's, which the walks know, says more.
     const seen = words[flow + F_SEEN];
-    if (seen !== now && now - seen >= (isUdp ? this.#udpTime : this.#tcpTime)) return false;
+    if (seen !== now && (now - seen | 0) >= (isUdp ? this.#udpTime : this.#tcpTime)) return false;
 
     switch (op & OP_MASK) {
       case Op.natOut: {

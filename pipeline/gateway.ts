@@ -109,7 +109,7 @@ export class Gateway {
   /** Compile flows and carry their packets by the fast path. Without it all take the walks, with the same outcome. */
   isFast = true;
   readonly #p = new Packet();
-  readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
+  readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0, scope: 0 };
   readonly #fast: FastPath;
   #now = 0;
   #seconds = 0;
@@ -148,7 +148,7 @@ export class Gateway {
    */
   adopt(data: PolicyData): number {
     const policy = new Policy(data);
-    this.giveUpHeld();
+    this.giveUpHeld(policy.generation);
     this.context.policy = policy;
     this.#fast.adopt(policy);
     if (this.#reaper === null) return 0;
@@ -164,7 +164,7 @@ export class Gateway {
    */
   set now(now: number) {
     this.#now = now;
-    this.#seconds = Math.floor(now / 1000);
+    this.#seconds = Math.floor(now / 1000) | 0;
   }
 
   /**
@@ -175,24 +175,34 @@ export class Gateway {
   receive(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, tag = 0): number {
     this.received++;
     if (this.isFast && peer >= 0 && this.observer === null) {
-      if (this.#fast.carry(mem, start, at, end, peer, carrier, side, this.#seconds)) return Fate.forwarded;
+      try {
+        if (this.#fast.carry(mem, start, at, end, peer, carrier, side, this.#seconds)) return Fate.forwarded;
+      } catch (error) {
+        this.onFault(error);
+        return this.#refuse(mem, at, end, Reason.internal_error, tag);
+      }
     }
     return this.#walk(mem, start, at, end, peer, carrier, side, tag);
   }
 
   /** A datagram that ends before the pipeline, under `reason`: of a capture, what is no tunnel or not for us. */
   refuse(mem: Uint8Array, at: number, end: number, reason: number, tag = 0): void {
+    this.received++;
+    this.#refuse(mem, at, end, reason, tag);
+  }
+
+  #refuse(mem: Uint8Array, at: number, end: number, reason: number, tag: number): number {
     const p = this.#p;
     p.reset();
     p.mem = mem; p.start = at; p.at = at; p.end = end; p.peer = -1; p.now = this.#now; p.tag = tag;
-    this.received++;
     this.#settle(p, reason, end - at);
+    return reason;
   }
 
   /** Drop every fragment that is on hold, under its reason: before a policy change, and at the end. */
-  giveUpHeld(): void {
+  giveUpHeld(kept = -1): void {
     const { fragments } = this.context;
-    for (let entry = 0; entry < fragments.sizes.datagrams; entry++) if (fragments.isWaiting(entry)) this.#giveUp(entry, Infinity);
+    for (let entry = 0; entry < fragments.sizes.datagrams; entry++) while (fragments.takeWaiting(entry, kept, this.#held)) this.#orphan();
   }
 
   /** Let timers run, and packets come at `now`: give up fragments whose time has come, and say that no packet is in hand. Cheap when nothing is due; call it often. */
@@ -282,7 +292,6 @@ export class Gateway {
     const { fragments, policy } = this.context;
     const held = this.#held;
     const p = this.#p;
-    const tenant = tenantOfScope(fragments.scope(entry));
     for (let mem = fragments.release(entry, held); mem !== null; mem = fragments.release(entry, held)) {
       p.reset();
       p.mem = mem; p.start = 0; p.at = 0; p.end = mem.length;
@@ -290,7 +299,7 @@ export class Gateway {
       p.resumed = true;
       // Its peer has another number, or none, in a policy that another worker has taken over meanwhile.
       const verdict = held.generation === policy.generation ? this.#guarded(p) : Reason.fragment_orphan;
-      p.tenant = tenant; // who was charged when it came, also when it now goes wrong before that is proved again
+      p.tenant = tenantOfScope(held.scope); // who was charged when it came, also when it now goes wrong before that is proved again
       this.#settle(p, verdict, 0);
     }
   }
@@ -302,13 +311,15 @@ export class Gateway {
 
   /** Drop what is held for an entry whose time is up at `now`, and the entry. */
   #giveUp(entry: number, now: number): void {
-    const { fragments } = this.context;
-    const tenant = tenantOfScope(fragments.scope(entry));
-    while (fragments.takeOverdue(entry, now, this.#held)) {
-      this.ledger.add(tenant, Cell.held, -1);
-      this.ledger.drop(tenant, Reason.fragment_orphan);
-      if (this.observer !== null) this.observer.expired?.(this.#held.tag, tenant);
-    }
+    while (this.context.fragments.takeOverdue(entry, now, this.#held)) this.#orphan();
+  }
+
+  /** The datagram just taken out of its slot is dropped. */
+  #orphan(): void {
+    const tenant = tenantOfScope(this.#held.scope);
+    this.ledger.add(tenant, Cell.held, -1);
+    this.ledger.drop(tenant, Reason.fragment_orphan);
+    if (this.observer !== null) this.observer.expired?.(this.#held.tag, tenant);
   }
 }
 

@@ -3,6 +3,11 @@ import { V4_MAPPED } from '../address.js';
 import type { Policy } from '../policy.js';
 import type { NatState } from '../tables/nat-state.js';
 
+/** Whether the low byte of a policy's generation names one before `generation`. Reloads review all there is, so they are never far apart. */
+export function isOlder(byte: number, generation: number): boolean {
+  return (byte - generation) << 24 < 0;
+}
+
 /**
  * Whether `policy` would still make this binding: the outside end is the tenant's and nobody else's, the inside one is
  * delivered to somebody, and no mapping was promised either.

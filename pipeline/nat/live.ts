@@ -1,6 +1,6 @@
 /** Sessions as a packet may use them. */
 import type { Context } from '../context.js';
-import { allowsSession } from './allowed.js';
+import { allowsSession, isOlder } from './allowed.js';
 
 /**
  * The session between these ends, or -1. One whose time is up, or that the policy in force would not open, is closed
@@ -15,7 +15,8 @@ export function findLiveSession(
     nat.close(session);
     return -1;
   }
-  if (nat.sessionGeneration(session) === (policy.generation & 0xff)) return session;
+  // The same generation, or one that another worker has taken over already.
+  if (!isOlder(nat.sessionGeneration(session), policy.generation)) return session;
   if (allowsSession(policy, nat, session)) {
     nat.allowSession(session, policy.generation);
     return session;

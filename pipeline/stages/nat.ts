@@ -10,7 +10,7 @@ import { IcmpType } from '../../codecs/icmp.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { tcpFlags } from '../../codecs/tcp.js';
 import { Fate, seconds, type Context } from '../context.js';
-import { allowsBinding } from '../nat/allowed.js';
+import { allowsBinding, isOlder } from '../nat/allowed.js';
 import { findLiveSession } from '../nat/live.js';
 import { allocatePort } from '../nat/ports.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
@@ -100,7 +100,7 @@ function mayOpen(p: Packet): boolean {
 /** Whether new sessions may join this binding: its time is not up, and the policy in force would make it too. */
 function isUsable({ nat, policy }: Context, binding: number, now: number): boolean {
   if (!nat.isLive(binding, now, policy.timers)) return false;
-  return nat.generationOf(binding) === (policy.generation & 0xff) || allowsBinding(policy, nat, binding);
+  return !isOlder(nat.generationOf(binding), policy.generation) || allowsBinding(policy, nat, binding);
 }
 
 /** Under the lock: the session of a packet from inside, found or made. */
@@ -112,6 +112,7 @@ function trackOut(p: Packet, c: Context): number {
   if (p.session >= 0) return advance(p, c, true, now);
 
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+  if (!nat.hasRoom) return Reason.nat_sessions_spent; // before a binding is made for nothing
   p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers);
   while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers, p.binding);
   const isNew = p.binding < 0;
@@ -138,6 +139,7 @@ function trackIn(p: Packet, c: Context): number {
 
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
   if (!policy.isByNat(p.tenant, p.src3)) return Reason.nat_no_way_back;
+  if (!nat.hasRoom) return Reason.nat_sessions_spent;
   p.binding = nat.findOutside(p.protocol, p.natAddress, p.natPort); // again: others may have come before the lock did
   if (p.binding >= 0 && (!isInside(p, nat) || !nat.settle(p.binding, now, policy.timers) || !isKept(p, c))) p.binding = -1;
   const isNew = p.binding < 0;
@@ -157,7 +159,7 @@ function isInside(p: Packet, nat: NatState): boolean {
 
 /** Whether the policy in force keeps the packet's binding. One that it does not gets no more sessions; those it has are the reaper's to close, and it goes with the last. */
 function isKept(p: Packet, { nat, policy }: Context): boolean {
-  if (nat.generationOf(p.binding) === (policy.generation & 0xff)) return true;
+  if (!isOlder(nat.generationOf(p.binding), policy.generation)) return true;
   const isAllowed = allowsBinding(policy, nat, p.binding);
   if (isAllowed) nat.allow(p.binding, policy.generation);
   return isAllowed;

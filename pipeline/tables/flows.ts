@@ -9,7 +9,7 @@
  *                                                 record that says how it is carried (policy.ts)
  *   word 5  new address, or who must have sent it
  *   word 6  new port:16 | state:8 | `Op`:8
- *   word 7  when it was last seen, seconds
+ *   word 7  when it was last seen, seconds; like all times here a word that wraps round, so compared by difference
  *
  * A key has two buckets of four records to be in; where both are full, one of those that follow the second, where only
  * the slow path looks. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
@@ -31,8 +31,13 @@ const BUCKET_WORDS = 4 * FLOW_WORDS;
 const SPILL = 128;
 /** How full the table is when it holds all that the limits allow: the fuller, the more records lie in their second bucket or behind. */
 const FILL = 0.85;
-/** The last record's place holds what the table says of itself: buckets that were ever needed behind a second one; plain flows. */
+/**
+ * The last record's place holds what the table says of itself: how many buckets behind a second one are in use (low byte) and, so that
+ * this can fall again, how many were met since the sweep began (next byte); and plain flows.
+ */
 const T_SPILLED = 0, T_PLAIN = 1;
+/** Seconds without a packet after which a plain flow gives way to another when the table is full. */
+const YIELD_SECONDS = 2;
 
 /** Word 4 without its generation. */
 export const LANE_MASK = 0xffffff;
@@ -78,6 +83,8 @@ export class FlowTable {
   readonly #scale: number;
   readonly #quiet: Quiet;
   readonly #claim: number;
+  /** What this thread took out, for whoever frees it; null where nobody asks and the sweep will come by. */
+  removed: number[] | null = null;
 
   /** `owner` is this thread's name, as for locks. */
   constructor(words: Int32Array, sizes: FlowSizes, seed: number, owner: number, quiet: Quiet) {
@@ -122,7 +129,7 @@ export class FlowTable {
     if (near >= 0) return near;
     const { words } = this;
     let at = this.#second(hash) + BUCKET_WORDS;
-    for (const end = at + Atomics.load(words, this.end + T_SPILLED) * BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+    for (const end = at + (Atomics.load(words, this.end + T_SPILLED) & 0xff) * BUCKET_WORDS; at < end; at += FLOW_WORDS) {
       if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
     }
     return -1;
@@ -130,9 +137,11 @@ export class FlowTable {
 
   /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
   claim(hash: number): number {
-    const second = this.#second(hash);
-    let at = this.#claimIn(this.first(hash));
-    if (at < 0) at = this.#claimIn(second);
+    const first = this.first(hash), second = this.#second(hash);
+    // The first while it has places to spare, and then the emptier: who takes the last ones sends others behind.
+    const free = this.#free(first), near = free > 1 || free >= this.#free(second) ? first : second;
+    let at = this.#claimIn(near);
+    if (at < 0) at = this.#claimIn(near === first ? second : first);
     for (let distance = 1; at < 0 && distance <= SPILL; distance++) {
       at = this.#claimIn(second + distance * BUCKET_WORDS);
       if (at >= 0) this.#spilled(distance);
@@ -155,8 +164,9 @@ export class FlowTable {
 
   /** Take a published record out. It is free when nobody can be reading it any more. */
   remove(at: number): void {
-    if (this.#quiet.isAlone) this.#zero(at);
-    else Atomics.store(this.words, at, this.#quiet.epoch << 8 | Kind.dead);
+    if (this.#quiet.isAlone) return this.#zero(at);
+    Atomics.store(this.words, at, this.#quiet.epoch << 8 | Kind.dead);
+    this.removed?.push(at);
   }
 
   /** Give a claimed record back that was never published. */
@@ -173,11 +183,15 @@ export class FlowTable {
     return true;
   }
 
-  /** Add a flow without a session; false when there is no room for another. Two threads may add the same, which does no harm. */
+  /**
+   * Add a flow without a session; false when there is no room for another. It goes into its two buckets or nowhere, and leaves
+   * a place in them: sessions must not have to look far for one. Two threads may add the same, which does no harm.
+   */
   addPlain(key: number, src: number, dst: number, ports: number, hash: number, lane: number, to: number, op: number, seen: number): boolean {
     const { words } = this;
-    if (Atomics.add(words, this.end + T_PLAIN, 1) < this.sizes.plain) {
-      const at = this.claim(hash);
+    if (Atomics.add(words, this.end + T_PLAIN, 1) < this.sizes.plain || this.#makeWay(hash, seen)) {
+      let at = this.#free(this.first(hash)) > 1 ? this.#claimIn(this.first(hash)) : -1;
+      if (at < 0 && this.#free(this.#second(hash)) > 1) at = this.#claimIn(this.#second(hash));
       if (at >= 0) {
         this.publish(at, key, src, dst, ports, lane, to, op, seen);
         return true;
@@ -193,7 +207,32 @@ export class FlowTable {
     if (!isPlain(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
     Atomics.sub(this.words, this.end + T_PLAIN, 1);
     if (this.#quiet.isAlone) this.#zero(at);
+    else this.removed?.push(at);
   }
+
+  /** The sweep has met the record at `at`: note how far behind its second bucket it lies. */
+  measure(at: number): void {
+    const { words } = this;
+    const word = Atomics.load(words, at), kind = word & KIND_MASK;
+    if (kind === Kind.dead || word === 0) return;
+    if (kind === Kind.claimed) return this.#spilled(Atomics.load(words, this.end + T_SPILLED) & 0xff); // no telling yet
+    const hash = this.hash(kind === Kind.natIn || kind === Kind.fromUplink ? word >>> 8 & 0xff : word >>> 8, words[at + F_SRC], words[at + F_DST], words[at + F_PORTS]);
+    const bucket = at - at % BUCKET_WORDS;
+    if (bucket !== this.first(hash) && bucket !== this.#second(hash)) this.#spilled((bucket - this.#second(hash)) / BUCKET_WORDS);
+  }
+
+  /** A sweep has met every record: what was in use before and is no more need not be looked at again. */
+  endSweep(): void {
+    const { words } = this, at = this.end + T_SPILLED;
+    for (let word = Atomics.load(words, at); ;) {
+      const found = Atomics.compareExchange(words, at, word, word >>> 8);
+      if (found === word) return;
+      word = found;
+    }
+  }
+
+  /** Buckets behind second ones that are looked through. */
+  get spilled(): number { return Atomics.load(this.words, this.end + T_SPILLED) & 0xff; }
 
   get plainCount(): number { return Atomics.load(this.words, this.end + T_PLAIN); }
   /** A repair has counted `n` where it said `before`. If others were at work meanwhile, it stays: one too many at most, which the dead one counted. */
@@ -228,7 +267,35 @@ export class FlowTable {
   }
 
   #spilled(distance: number): void {
-    const at = this.end + T_SPILLED;
-    for (let most = Atomics.load(this.words, at); most < distance;) most = Atomics.compareExchange(this.words, at, most, distance);
+    const { words } = this, at = this.end + T_SPILLED;
+    for (let word = Atomics.load(words, at); ;) {
+      const next = Math.max(word & 0xff, distance) | Math.max(word >>> 8, distance) << 8;
+      const found = next === word ? word : Atomics.compareExchange(words, at, word, next);
+      if (found === word) return;
+      word = found;
+    }
+  }
+
+  /** Free places in a bucket. */
+  #free(bucket: number): number {
+    const { words } = this;
+    let free = 0;
+    for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) if (words[at] === 0) free++;
+    return free;
+  }
+
+  /** Of the plain flows in the buckets of this hash take out the one that has been still for longest; false when none has been. */
+  #makeWay(hash: number, now: number): boolean {
+    let oldest = -1, longest = YIELD_SECONDS - 1;
+    for (const bucket of [this.first(hash), this.#second(hash)]) {
+      for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) {
+        const still = now - this.words[at + F_SEEN] | 0;
+        if (still <= longest || !isPlain(this.kind(at)) || (this.words[at + F_DO] & OP_MASK) < Op.toSubnet) continue;
+        oldest = at;
+        longest = still;
+      }
+    }
+    if (oldest >= 0) this.removePlain(oldest);
+    return oldest >= 0;
   }
 }

@@ -51,8 +51,8 @@ export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedAr
   return memory;
 }
 
-/** How a held datagram came, given back on release; `generation` is that of the policy that numbered the peer. */
-export interface Held { at: number; end: number; tag: number; carrier: number; side: number; peer: number; generation: number }
+/** How a held datagram came, given back on release; `scope` is its entry's, `generation` is that of the policy that numbered the peer. */
+export interface Held { at: number; end: number; tag: number; carrier: number; side: number; peer: number; generation: number; scope: number }
 
 export class FragmentTable {
   readonly sizes: FragmentSizes;
@@ -198,6 +198,17 @@ export class FragmentTable {
     return isHeld;
   }
 
+  /** As `takeOverdue`, whatever the time, for an entry that waits for its first fragment; but what came under generation `kept` stays, and its entry. */
+  takeWaiting(entry: number, kept: number, out: Held): boolean {
+    this.locks.lock(0);
+    const link = this.isWaiting(entry) ? this.#w[this.#entries + entry * ENTRY_WORDS + E_HELD] : 0;
+    const isTaken = link !== 0 && this.#w[this.#slots + (link - 1) * SLOT_WORDS + S_GENERATION] !== kept;
+    if (isTaken) this.#takeHeld(entry, out);
+    if (isTaken && this.#w[this.#entries + entry * ENTRY_WORDS + E_HELD] === 0) this.remove(entry);
+    this.locks.unlock();
+    return isTaken;
+  }
+
   #takeHeld(entry: number, out: Held): boolean {
     const w = this.#w;
     const held = this.#entries + entry * ENTRY_WORDS + E_HELD;
@@ -212,6 +223,7 @@ export class FragmentTable {
     out.side = w[slot + S_SIDE];
     out.peer = w[slot + S_PEER];
     out.generation = w[slot + S_GENERATION];
+    out.scope = this.scope(entry);
     w[this.#perHolder + w[slot + S_HOLDER]]--;
     w[slot + S_NEXT] = w[H_FREE_SLOT];
     w[H_FREE_SLOT] = link;

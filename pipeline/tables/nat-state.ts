@@ -39,6 +39,8 @@ export class NatState {
   readonly #bindings: number;
   readonly #perTenant: number;
   readonly #mask: number;
+  /** Bindings that this thread took out, as `FlowTable.removed`. */
+  unbound: number[] | null = null;
 
   /** `owner` is this thread's name in locks and claims: 1 and up, no two alike. */
   constructor(memory: SharedArrayBuffer, sizes: NatSizes, quiet: Quiet, owner: number) {
@@ -156,19 +158,20 @@ export class NatState {
     return isTaken ? TAKEN : link - 1;
   }
 
-  /** Take out a binding that has no sessions. Needs the inside lock. */
-  unbind(binding: number): void {
+  /** Take out a binding that has no sessions. Needs the inside lock; takes the outside one, unless that is held already. */
+  unbind(binding: number, isHeld = false): void {
     const w = this.#w;
     const at = this.#bindings + binding * BINDING_WORDS;
     const protocol = this.protocolOf(binding);
     const outsideAt = this.#outsideBucket(protocol, w[at + B_OUTSIDE], w[at + B_PORTS] & 0xffff);
     this.#unlink(this.#insideBucket(this.tenantOf(binding), protocol, w[at + B_INSIDE], w[at + B_PORTS] >>> 16), binding, B_NEXT_INSIDE);
-    this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
+    if (!isHeld) this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
     this.#unlink(outsideAt, binding, B_NEXT_OUTSIDE);
     this.locks.unlock();
     Atomics.sub(w, H_BINDINGS, 1);
-    if (this.#quiet.isAlone) this.#giveBack(binding);
-    else Atomics.store(w, at + B_SESSIONS, DEAD | this.#quiet.epoch);
+    if (this.#quiet.isAlone) return this.#giveBack(binding);
+    Atomics.store(w, at + B_SESSIONS, DEAD | this.#quiet.epoch);
+    this.unbound?.push(binding);
   }
 
   tenantOf(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] >>> 16; }
@@ -178,7 +181,7 @@ export class NatState {
   insidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_PORTS] >>> 16; }
   outside(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_OUTSIDE] >>> 0; }
   outsidePort(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_PORTS] & 0xffff; }
-  created(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_CREATED]; }
+  created(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_CREATED] >>> 0; }
   hasSessions(binding: number): boolean { return this.#w[this.#bindings + binding * BINDING_WORDS + B_SESSIONS] > 0; }
   /** Low byte of the policy generation that allowed it last. */
   generationOf(binding: number): number { return (this.#w[this.#bindings + binding * BINDING_WORDS + B_WHO] & GENERATION) >>> 8; }
@@ -254,13 +257,17 @@ export class NatState {
   expires(session: number, timers: Timers): number {
     const f = this.#f;
     const back = this.#inbound(session);
-    const seen = back < 0 ? f[session + F_SEEN] : Math.max(f[session + F_SEEN], f[back + F_SEEN]);
-    return seen + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
+    const own = f[session + F_SEEN], other = back < 0 ? own : f[back + F_SEEN];
+    const seen = (other - own | 0) > 0 ? other : own;
+    return (seen >>> 0) + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
   }
 
   isExpired(session: number, now: number, timers: Timers): boolean {
-    const own = this.#f[session + F_SEEN] + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
-    return own <= now && this.expires(session, timers) <= now;
+    const f = this.#f;
+    const lifetime = sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
+    if ((now - f[session + F_SEEN] | 0) < lifetime) return false;
+    const back = this.#inbound(session);
+    return back < 0 || (now - f[back + F_SEEN] | 0) >= lifetime;
   }
 
   /** The binding that a session belongs to, or -1 when that is gone. */
@@ -286,9 +293,10 @@ export class NatState {
     if (back >= 0) this.#f[back + F_SEEN] = now;
   }
 
-  /** The policy of this generation allows the session; its packets are still to be compiled. Needs the inside lock. */
+  /** The policy of this generation allows the session, and its binding; its packets are still to be compiled. Needs the inside lock. */
   allowSession(session: number, generation: number): void {
-    const back = this.#inbound(session);
+    const back = this.#inbound(session), binding = this.bindingOf(session);
+    if (binding >= 0) this.allow(binding, generation);
     this.#f[session + F_LANE] = generation << 24;
     if (back >= 0) this.#f[back + F_LANE] = generation << 24;
   }
@@ -298,31 +306,41 @@ export class NatState {
     this.#f[record + F_LANE] = generation << 24 | lane;
   }
 
-  /** End a session, and its binding if that was the last one. Needs the inside lock. */
-  close(session: number): void {
+  /**
+   * End a session, and its binding if that was the last one. Needs the inside lock. False, and nothing done, when nobody may
+   * wait and the outside lock that this takes is another's.
+   */
+  close(session: number, mayWait = true): boolean {
     const w = this.#w, { flows } = this;
     const back = this.#inbound(session), binding = this.bindingOf(session), tenant = this.sessionTenant(session);
+    const count = this.#bindings + binding * BINDING_WORDS + B_SESSIONS;
+    const isLast = binding >= 0 && w[count] === 1;
+    if (isLast && !mayWait) {
+      const outside = this.#outsideBucket(this.protocolOf(binding), w[count - B_SESSIONS + B_OUTSIDE], this.outsidePort(binding));
+      if (!this.locks.tryLock(STRIPES + (outside & STRIPES - 1))) return false;
+    }
     if (back >= 0) flows.remove(back);
     flows.remove(session);
     Atomics.sub(w, H_SESSIONS, 1);
     Atomics.sub(w, this.#perTenant + tenant, 1);
-    if (binding >= 0 && --w[this.#bindings + binding * BINDING_WORDS + B_SESSIONS] === 0) this.unbind(binding);
+    if (binding >= 0 && --w[count] === 0) this.unbind(binding, isLast && !mayWait);
+    return true;
   }
 
   // Sweeps, by the reaper
 
-  /** Free the next bindings, `count` of them from `from`, that nobody can hold any more. */
-  recycleBindings(from: number, count: number): void {
-    const w = this.#w;
-    for (let binding = from; binding < Math.min(from + count, this.sizes.bindings); binding++) {
-      const sessions = Atomics.load(w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS);
-      if (sessions < FREE && this.#quiet.isOver(sessions & ~DEAD)) this.#giveBack(binding);
-    }
+  /** Free a binding that was taken out, if nobody can hold it any more. */
+  recycleBinding(binding: number): void {
+    const sessions = Atomics.load(this.#w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS);
+    if (sessions < FREE && this.#quiet.isOver(sessions & ~DEAD)) this.#giveBack(binding);
   }
+
+  /** There is room for a session, as far as numbers say. */
+  get hasRoom(): boolean { return Atomics.load(this.#w, H_SESSIONS) < this.sizes.sessions; }
 
   /**
    * Put right what `owner`, who died, left half done: claims, a session in one direction, a binding in one chain, counts.
-   * Everybody else's changes wait meanwhile; packets of flows that are compiled do not. False when another has died, too,
+   * Everybody else's changes wait meanwhile, half a second with a million sessions; packets of flows that are compiled do not. False when another has died, too,
    * and holds a lock: then only what nobody else can put right is done, and the other's repair does the rest.
    */
   repair(owner: number): boolean {
@@ -335,13 +353,13 @@ export class NatState {
     const w = this.#w, f = this.#f, { flows } = this;
     const tally = new Int32Array(this.sizes.bindings), perTenant = new Int32Array(this.sizes.tenants + 1);
     const plainBefore = flows.plainCount;
-    let sessions = 0, plain = 0, bindings = 0;
+    let sessions = 0, inbound = 0, plain = 0, bindings = 0;
     for (let at = 0; at < flows.end; at += FLOW_WORDS) {
       const kind = flows.kind(at);
       if (this.isOpen(at)) {
         const binding = this.bindingOf(at), back = this.#inbound(at);
         if (binding >= 0 && back >= 0) {
-          this.move(at, this.state(at), (f[at + F_DO] & OP_FAST) !== 0); // the other record may not know yet
+          if (((f[at + F_DO] ^ f[back + F_DO]) & (0xff00 | OP_FAST)) !== 0) this.move(at, this.state(at), (f[at + F_DO] & OP_FAST) !== 0); // the other record may not know yet
           tally[binding]++;
           perTenant[this.sessionTenant(at)]++;
           sessions++;
@@ -350,12 +368,17 @@ export class NatState {
           flows.remove(at);
         }
       } else if (kind === Kind.natIn) {
+        inbound++;
+      } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
+        plain++;
+      }
+    }
+    for (let at = 0; at < flows.end && inbound !== sessions; at += FLOW_WORDS) { // some have no other half
+      if (flows.kind(at) === Kind.natIn) {
         const protocol = f[at] >>> 8 & 0xff, remotePort = f[at + F_PORTS] >>> 16;
         const binding = this.findOutside(protocol, f[at + F_DST], f[at + F_PORTS] & 0xffff);
         const session = binding < 0 ? -1 : this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort);
         if (session < 0 || this.#inbound(session) !== at) flows.remove(at); // or somebody has opened it since, or by another binding
-      } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
-        plain++;
       }
     }
     const free = this.#freeBindings();

@@ -137,7 +137,7 @@ t.test('threads that bind, open, close and read the same few entries as fast as 
   Atomics.notify(go, 0);
   const sweep = (): void => {
     quiet.advance();
-    nat.recycleBindings(0, sizes.bindings);
+    for (let binding = 0; binding < sizes.bindings; binding++) nat.recycleBinding(binding);
     for (let at = 0; at < nat.flows.end; at += FLOW_WORDS) nat.flows.recycle(at);
   };
   while (reports.length < WORKERS) {

@@ -2,7 +2,7 @@ import t from 'tap';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
 import { seeded } from '../../support/seeded.js';
 
-const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0 };
+const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0, scope: 0 };
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
   const all = { datagrams: 4, slots: 3, slotBytes: 64, holders: 3, ...sizes };
   return new FragmentTable(makeFragmentMemory(all, 9), all, 1);

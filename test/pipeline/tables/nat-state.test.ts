@@ -163,7 +163,7 @@ t.test('what others may still be reading is used again only after all have passe
   t.equal(reader.sessionOutside(session), OUTSIDE, 'who stands on it still sees what it was');
   const sweep = (): void => {
     quiet.advance();
-    nat.recycleBindings(0, sizes.bindings);
+    for (let binding = 0; binding < sizes.bindings; binding++) nat.recycleBinding(binding);
     for (let at = 0; at < nat.flows.end; at += 8) nat.flows.recycle(at);
   };
   for (let i = 0; i < 5; i++) sweep();
@@ -283,7 +283,7 @@ for (const readers of [0, 2]) {
       nat.locks.unlock();
       for (let i = 0; i < readers; i++) if (random.below(3) === 0) quiet.pass(i);
       if (readers > 0 && random.below(3) === 0) quiet.advance();
-      nat.recycleBindings(random.below(sizes.bindings), 8);
+      for (let binding = random.below(sizes.bindings), i = 0; i < 8 && binding < sizes.bindings; i++) nat.recycleBinding(binding++);
       for (let i = 0, at = random.below(nat.flows.end / 8) * 8; i < 16 && at < nat.flows.end; i++, at += 8) nat.flows.recycle(at);
 
       for (const one of model.values()) {
@@ -301,7 +301,7 @@ for (const readers of [0, 2]) {
     for (let i = 0; i < 4; i++) {
       for (let reader = 0; reader < readers; reader++) quiet.pass(reader);
       quiet.advance();
-      nat.recycleBindings(0, sizes.bindings);
+      for (let binding = 0; binding < sizes.bindings; binding++) nat.recycleBinding(binding);
       for (let at = 0; at < nat.flows.end; at += 8) nat.flows.recycle(at);
     }
     t.same(natFaults(memory, sizes, true), [], 'everything goes in the end');
