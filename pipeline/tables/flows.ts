@@ -38,6 +38,8 @@ const FILL = 0.85;
 const T_SPILLED = 0, T_PLAIN = 1;
 /** Seconds without a packet after which a plain flow gives way to another when the table is full. */
 const YIELD_SECONDS = 2;
+/** Records looked at to find it. */
+const YIELD_LOOKS = 64;
 
 /** Word 4 without its generation. */
 export const LANE_MASK = 0xffffff;
@@ -284,16 +286,14 @@ export class FlowTable {
     return free;
   }
 
-  /** Of the plain flows in the buckets of this hash take out the one that has been still for longest; false when none has been. */
+  /** Of the plain flows behind the place of this hash take out the one that has been still for longest; false when none has been. */
   #makeWay(hash: number, now: number): boolean {
     let oldest = -1, longest = YIELD_SECONDS - 1;
-    for (const bucket of [this.first(hash), this.#second(hash)]) {
-      for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) {
-        const still = now - this.words[at + F_SEEN] | 0;
-        if (still <= longest || !isPlain(this.kind(at)) || (this.words[at + F_DO] & OP_MASK) < Op.toSubnet) continue;
-        oldest = at;
-        longest = still;
-      }
+    for (let at = this.first(hash), i = 0; i < YIELD_LOOKS; i++, at = at + FLOW_WORDS === this.end ? 0 : at + FLOW_WORDS) {
+      const still = now - this.words[at + F_SEEN] | 0;
+      if (still <= longest || !isPlain(this.kind(at)) || (this.words[at + F_DO] & OP_MASK) < Op.toSubnet) continue;
+      oldest = at;
+      longest = still;
     }
     if (oldest >= 0) this.removePlain(oldest);
     return oldest >= 0;
