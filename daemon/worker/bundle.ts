@@ -22,6 +22,8 @@ export interface Bundle {
   readonly sockets: readonly Socket[];
   /** Datagrams that waited in each socket when last sent through; 0 is the truth, more may have gone since. */
   readonly waiting: number[];
+  /** Datagrams that ever had to wait in each socket. They leave in the order in which they came. */
+  readonly queued: number[];
 }
 
 export interface BundleParts {
@@ -31,7 +33,7 @@ export interface BundleParts {
   readonly bufferBytes: number;
   readonly random: Random;
   /** Connect all sockets there. */
-  readonly to?: { readonly address: string; readonly port: number };
+  readonly to?: { readonly address: string; readonly port: number } | undefined;
   makeSocket(family: 4 | 6): Socket;
   /** No port was free where we looked; any other was taken. */
   noPort(code: string): void;
@@ -54,7 +56,7 @@ export async function openBundle(parts: BundleParts): Promise<Bundle> {
     for (const socket of sockets) socket.close();
     throw error;
   }
-  return { side, family, address, connected: to !== undefined, sockets, waiting: sockets.map(() => 0) };
+  return { side, family, address, connected: to !== undefined, sockets, waiting: sockets.map(() => 0), queued: sockets.map(() => 0) };
 }
 
 /** Datagrams that the kernel has not taken yet. */

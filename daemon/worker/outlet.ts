@@ -1,6 +1,6 @@
 /**
  * Where datagrams leave a worker: a few sockets per address family and side, so that the UDP source port can carry the
- * flow's entropy (RFC 8086 §3.2.1, RFC 7348 §5); for busy destinations connected ones of their own.
+ * flow's entropy (RFC 8086 §3.2.1, RFC 7348 §5); for busy destinations, and for slow ones, sockets of their own.
  */
 import type { Socket } from 'node:dgram';
 import { formatAddress } from '../../config/index.js';
@@ -13,7 +13,7 @@ import type { Random } from '../../pipeline/random.js';
 import { closeBundle, openBundle, SOCKETS, waitingIn, type Bundle, type BundleParts } from './bundle.js';
 import { Count, sendErrorCell } from './counters.js';
 import type { Listen } from './messages.js';
-import { ASK_AFTER_ERROR, ASK_MOST, MOST_OWN, Promotion, type Route } from './promotion.js';
+import { ASK_AFTER_ERROR, ASK_MOST, CROWD, MOST_OWN, Promotion, SHARE, type Route } from './promotion.js';
 import { errorCode } from './sockets.js';
 
 /** Datagrams that may wait for the kernel in one socket; more are not sent. */
@@ -48,7 +48,7 @@ export class SocketOutlet implements Outlet {
     this.#parts = parts;
     this.#promotion = new Promotion({
       most: parts.mostOwn ?? MOST_OWN,
-      open: route => openBundle({ ...this.#opening(route.home), to: route, failed: code => this.#failedOn(route, code) }),
+      open: (route, connects) => openBundle({ ...this.#opening(route.home), to: connects ? route : undefined, failed: code => this.#failedOn(route, code) }),
       failed: error => parts.failed('socket', errorCode(error)),
     });
   }
@@ -87,12 +87,17 @@ export class SocketOutlet implements Outlet {
       counters[Count.noSocket]++;
       return false;
     }
+    if (route.crowded && this.#promotion.isLeaving(route)) {
+      counters[Count.queueFull]++;
+      return false;
+    }
     const { bundle } = route;
     const i = flowHash & (SOCKETS - 1);
     const socket = bundle.sockets[i];
     const { waiting } = bundle;
     const before = waiting[i] === 0 ? 0 : socket.getSendQueueCount();
-    if (before >= QUEUE_LIMIT) {
+    const joins = before > 0 && bundle === route.home;
+    if (before >= QUEUE_LIMIT || joins && route.waiting >= SHARE) {
       waiting[i] = before;
       counters[Count.queueFull]++;
       return false;
@@ -104,7 +109,10 @@ export class SocketOutlet implements Outlet {
     route.sent++;
     const asks = route.asks > 0 || before > 0;
     route.asks = route.asks > 2 - ASK_EVERY ? route.asks - 1 : 1;
-    if (bundle.connected) {
+    if (joins) {
+      socket.send(datagram, route.port, route.address, route.left);
+      if (++route.waiting >= CROWD && !route.crowded) this.#promotion.crowd(route);
+    } else if (bundle.connected) {
       if (asks) socket.send(datagram, route.told);
       else socket.send(datagram);
     } else if (asks) {
@@ -115,6 +123,8 @@ export class SocketOutlet implements Outlet {
     waiting[i] = socket.getSendQueueCount();
     if (waiting[i] === 0) return false;
     counters[Count.queued]++;
+    bundle.queued[i]++;
+    if (bundle === route.home) route.last[i] = bundle.queued[i];
     return before === 0;
   }
 
@@ -138,9 +148,12 @@ export class SocketOutlet implements Outlet {
     return sum;
   }
 
+  /** The end: what is sent from now on goes nowhere. */
   close(): void {
     this.#promotion.close(this.#routes);
-    for (const bundle of this.#bundles) closeBundle(bundle);
+    for (const bundle of this.#bundles.splice(0)) closeBundle(bundle);
+    this.#route = [];
+    this.#routes.clear();
   }
 
   #opening({ side, family, address }: Pick<Bundle, 'side' | 'family' | 'address'>): BundleParts {
@@ -151,8 +164,12 @@ export class SocketOutlet implements Outlet {
   #makeRoute(address: string, port: number, home: Bundle): Route {
     const route: Route = {
       address, port, home, bundle: home, own: undefined, opening: false, gone: false, trouble: false,
-      sent: 0, rate: 0, asks: ASK_MOST, busyAt: 0, stayUntil: 0,
+      sent: 0, rate: 0, asks: ASK_MOST, waiting: 0, last: home.sockets.map(() => 0), crowded: false, busyAt: 0, stayUntil: 0,
       told: error => { if (error !== null) this.#failedOn(route, errorCode(error)); },
+      left: error => {
+        route.waiting--;
+        route.told(error);
+      },
     };
     return route;
   }

@@ -1,7 +1,8 @@
 /**
- * Which destinations have connected sockets of their own. A connected send is 0.4 µs cheaper, as Node formats no address
- * and the kernel looks up no route; but eight sockets a destination do not scale, so the busiest have them, for as long
- * as they are busy and their path reports no errors.
+ * Which destinations have sockets of their own. A connected send is 0.4 µs cheaper, as Node formats no address and the
+ * kernel looks up no route; but eight sockets a destination do not scale, so the busiest have them, for as long as they
+ * are busy and their path reports no errors. And those get them that are slower than what comes for them: in shared
+ * sockets, whose room in the kernel they would fill, all others would be as slow as they.
  */
 import type { Bundle } from './bundle.js';
 import { closeBundle, waitingIn } from './bundle.js';
@@ -24,6 +25,10 @@ export const ASK_MOST = 64;
 const ASK_ALL = 8192;
 export const ASK_AFTER_ERROR = 1024;
 
+/** Of one destination's datagrams in shared sockets, how many may wait, and with how many it is crowded. */
+export const SHARE = 64;
+export const CROWD = 16;
+
 /** One destination. Peers that share address, port and side share it, and it outlives reloads. */
 export interface Route {
   readonly address: string;
@@ -43,16 +48,24 @@ export interface Route {
   rate: number;
   /** Of the next sends, how many ask how they fared; below 0, how many have not asked since. */
   asks: number;
+  /** Of its datagrams in the shared sockets, how many wait; not those that found nobody waiting. */
+  waiting: number;
+  /** Of `home.queued`, by socket: the last that was its own. */
+  readonly last: number[];
+  /** So many wait that it needs sockets of its own. */
+  crowded: boolean;
   /** In ms of the clock: when it last was busy enough to keep its sockets, and until when its ports stay as they are. */
   busyAt: number;
   stayUntil: number;
   /** Given to sends that ask: one for each route, a closure a datagram would be an allocation a datagram. */
   readonly told: (error: Error | null) => void;
+  /** Given to those that wait in shared sockets. */
+  readonly left: (error: Error | null) => void;
 }
 
 export class Promotion {
   readonly #most: number;
-  readonly #open: (route: Route) => Promise<Bundle>;
+  readonly #open: (route: Route, connects: boolean) => Promise<Bundle>;
   readonly #failed: (error: unknown) => void;
   /** Bundles open or being opened. */
   #count = 0;
@@ -62,7 +75,7 @@ export class Promotion {
   // Sockets of destinations that are gone, with datagrams in them still.
   #leaving: Bundle[] = [];
 
-  constructor(parts: { readonly most: number; open(route: Route): Promise<Bundle>; failed(error: unknown): void }) {
+  constructor(parts: { readonly most: number; open(route: Route, connects: boolean): Promise<Bundle>; failed(error: unknown): void }) {
     this.#most = parts.most;
     this.#open = parts.open;
     this.#failed = parts.failed;
@@ -84,19 +97,33 @@ export class Promotion {
       route.sent = 0;
       if (route.rate >= IDLE) route.busyAt = now;
       this.#settle(route);
+      if (route.own === undefined && !route.opening && route.waiting === 0) route.crowded = false;
       if (route.own !== undefined) having.push(route);
-      else if (route.rate >= BUSY && !route.opening && now >= route.stayUntil) wanting.push(route);
+      else if (!route.opening && (route.crowded || route.rate >= BUSY && now >= route.stayUntil)) wanting.push(route);
     }
     const asks = Math.max(ASK_LEAST, Math.min(ASK_MOST, Math.floor(ASK_ALL / Math.max(1, active))));
     for (const route of routes.values()) route.asks = Math.max(route.asks, asks);
-    this.#share(wanting.sort((a, b) => b.rate - a.rate), having.sort((a, b) => a.rate - b.rate));
+    this.#share(wanting.sort((a, b) => Number(b.crowded) - Number(a.crowded) || b.rate - a.rate), having.sort((a, b) => a.rate - b.rate));
   }
 
   /** Its own sockets reported an error. ICMP errors fail the next send of a connected socket, so a peer that is there but refuses now and then is better served by the shared ones. */
   troubled(route: Route): void {
-    if (route.own === undefined) return;
+    if (route.own?.connected !== true) return;
     route.trouble = true;
     this.#settle(route);
+  }
+
+  /** Too many of its datagrams wait in shared sockets. */
+  crowd(route: Route): void {
+    route.crowded = true;
+    route.busyAt = this.#now;
+    if (route.own === undefined && !route.opening && this.#count < this.#most) void this.#promote(route);
+  }
+
+  /** Its own sockets are there, and it is crowded: until those that wait have left the shared ones, no more may join them. */
+  isLeaving(route: Route): boolean {
+    this.#settle(route);
+    return route.own !== undefined && route.bundle === route.home;
   }
 
   /** No peer is there any more. */
@@ -118,7 +145,7 @@ export class Promotion {
     this.#leaving = [];
   }
 
-  /** Move a route to its own sockets or back, when nothing waits in those it leaves: so nothing is overtaken. */
+  /** Move a route to its own sockets or back, when nothing of it waits in those it leaves: so nothing is overtaken. */
   #settle(route: Route): void {
     const { own, home } = route;
     if (own === undefined) return;
@@ -126,18 +153,19 @@ export class Promotion {
     if (back && waitingIn(own) === 0) {
       route.stayUntil = this.#now + (route.trouble ? AVOID_MS : STAY_MS);
       closeBundle(this.#take(route, own));
-    } else if (!back && route.bundle === home && waitingIn(home) === 0) {
+    } else if (!back && route.bundle === home && hasLeft(route)) {
       route.bundle = own;
+      route.crowded = false;
       route.stayUntil = this.#now + STAY_MS;
     }
   }
 
-  /** Sockets for those who want some; when there are no more, from those with less than half their traffic. */
+  /** Sockets for those who want some; when there are no more, from those with less than half their traffic, and for the crowded from any. */
   #share(wanting: readonly Route[], having: Route[]): void {
     for (const route of wanting) {
       if (this.#count >= this.#most) {
-        const least = having.find(other => other.own !== undefined && this.#now >= other.stayUntil);
-        if (least?.own === undefined || least.rate * 2 > route.rate || waitingIn(least.own) > 0) return;
+        const least = having.find(other => other.own !== undefined && this.#now >= other.stayUntil && waitingIn(other.own) === 0);
+        if (least?.own === undefined || !route.crowded && least.rate * 2 > route.rate) return;
         least.stayUntil = this.#now + STAY_MS;
         closeBundle(this.#take(least, least.own));
       }
@@ -149,7 +177,8 @@ export class Promotion {
     route.opening = true;
     this.#count++;
     try {
-      const bundle = await this.#open(route);
+      // Whoever is to stay away from connected sockets for a while, for errors on the path say, has others.
+      const bundle = await this.#open(route, this.#now >= route.stayUntil);
       if (route.gone || this.#closed) {
         this.#count--;
         closeBundle(bundle);
@@ -171,6 +200,7 @@ export class Promotion {
     route.own = undefined;
     route.bundle = route.home;
     route.trouble = false;
+    route.crowded = false;
     this.#count--;
     return own;
   }
@@ -182,4 +212,9 @@ export class Promotion {
       return false;
     });
   }
+}
+
+/** None of its datagrams waits in the shared sockets. */
+function hasLeft({ home, last }: Route): boolean {
+  return home.sockets.every((socket, i) => last[i] === 0 || home.queued[i] - socket.getSendQueueCount() >= last[i]);
 }

@@ -9,7 +9,7 @@ import { Carrier, Side } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { labConfig, openPeers, until, type LabConfig, type Peer } from './daemon.js';
 
-async function outlet(t: Test, options: { make?: typeof makeSocket; split?: boolean; change?: (config: LabConfig) => void } = {}) {
+async function outlet(t: Test, options: { make?: typeof makeSocket; mostOwn?: number; split?: boolean; change?: (config: LabConfig) => void } = {}) {
   const peers = await openPeers();
   const given = labConfig(peers);
   options.change?.(given);
@@ -20,22 +20,35 @@ async function outlet(t: Test, options: { make?: typeof makeSocket; split?: bool
   const listen = (side: number, address: string) => ({ side, carrier: Carrier.gre, family: 4 as const, address, port: 0 });
   const it = new SocketOutlet({
     listen: options.split ? [listen(Side.hosts, '127.0.0.1'), listen(Side.uplinks, '127.0.0.1')] : [listen(Side.both, '127.0.0.1')],
-    bufferBytes: 262144, counters, random: seededRandom(1), makeSocket: options.make ?? makeSocket, failed: (what, code) => failures.push(`${what} ${code}`),
+    bufferBytes: 262144, counters, mostOwn: options.mostOwn, random: seededRandom(process.pid), makeSocket: options.make ?? makeSocket, failed: (what, code) => failures.push(`${what} ${code}`),
   });
   await it.open();
   const policy = compileConfig(config, new TenantIds(8), 1, 1);
   it.adopt(policy);
+  let open = true;
+  const close = (): void => { if (open) it.close(); open = false; };
   t.teardown(() => {
-    it.close();
+    close();
     for (const peer of Object.values(peers) as Peer[]) peer.close();
   });
-  return { it, peers, counters, failures, peerOf: (name: string) => policy.peers.names.indexOf(name) };
+  return { it, peers, counters, failures, close, peerOf: (name: string) => policy.peers.names.indexOf(name) };
+}
+
+/** Ports of those that are bound: a port that another program had costs a socket. */
+function portsOf(sockets: readonly Socket[]): number[] {
+  return sockets.flatMap(socket => {
+    try {
+      return socket.address().port;
+    } catch {
+      return [];
+    }
+  });
 }
 
 t.test('RFC 8086 §3.2.1: the flow picks one of eight source ports within 49152–65535, always the same', async t => {
   const made: Socket[] = [];
   const { it, peers, peerOf, failures } = await outlet(t, { make: family => { const socket = makeSocket(family); made.push(socket); return socket; } });
-  const ports = made.slice(0, 8).map(socket => socket.address().port);
+  const ports = portsOf(made);
   t.equal(new Set(ports).size, 8);
   t.ok(ports.every(port => port >= 49152), ports.join());
   t.same(failures, []);
@@ -63,17 +76,32 @@ function stuck(family: 4 | 6): Socket {
   return socket;
 }
 
-t.test('the first datagram that the kernel has no room for keeps its memory, those behind it get their own, and beyond 1024 nothing is sent', async t => {
+t.test('the first datagram that the kernel has no room for keeps its memory, those behind it get their own', async t => {
   const { it, counters, peerOf } = await outlet(t, { make: stuck });
   const inet = peerOf('inet');
   const mem = new Uint8Array(100);
   t.equal(it.send(mem, 0, 100, inet, 0), true);
-  for (let i = 1; i < 1024; i++) if (it.send(mem, 0, 100, inet, 0)) t.fail(`datagram ${i} keeps the caller's memory`);
-  t.equal(it.send(mem, 0, 100, inet, 0), false, 'the next one is not taken');
-  t.equal(counters[Count.queued], 1024);
-  t.equal(counters[Count.queueFull], 1);
-  t.equal(it.send(mem, 0, 100, inet, 1), true, 'another flow has a socket of its own');
-  t.equal(it.pending(), 1025);
+  for (let i = 1; i < 20; i++) if (it.send(mem, 0, 100, inet, 0)) t.fail(`datagram ${i} keeps the caller's memory`);
+  t.equal(counters[Count.queued], 20);
+  t.equal(it.send(mem, 0, 100, inet, 1), true, 'another flow has another socket');
+  t.equal(it.pending(), 21);
+});
+
+t.test('of one destination no more than 64 datagrams wait in the shared sockets, so that there is room for others, of all together 1024 in each', async t => {
+  const { it, counters, peerOf } = await outlet(t, { make: stuck, mostOwn: 0, change: config => {
+    for (let i = 0; i < 20; i++) config.hosts.push({ name: `host-${i}`, pa: `127.0.1.${i + 1}:9`, encap: 'nvgre' });
+  } });
+  const send = (name: string, hash: number): boolean => {
+    const before = counters[Count.queueFull];
+    it.send(new Uint8Array(100), 0, 100, peerOf(name), hash);
+    return counters[Count.queueFull] === before;
+  };
+  t.equal(Array.from({ length: 100 }, () => send('inet', 0)).filter(Boolean).length, 65, 'and the one that found nobody waiting');
+  t.ok(send('host-a', 0), 'another destination by the same socket');
+  t.ok(send('inet', 1), 'the same by a socket in which nobody waits');
+  t.notOk(send('inet', 1));
+  for (let i = 0; i < 20; i++) for (let n = 0; n < 64; n++) send(`host-${i}`, 0);
+  t.equal(it.pending(), 1024 + 1);
 });
 
 t.test('what waits in a queue holds as many bytes as it is long, and the bytes it had when it was sent', async t => {
@@ -133,10 +161,11 @@ t.test('hosts and uplinks with listen addresses of their own are sent to from so
       return entry.socket;
     },
   });
-  t.equal(made.length, 16);
+  const ports = portsOf(made.map(({ socket }) => socket));
+  t.equal(ports.length, 16);
   it.send(new Uint8Array(4), 0, 4, peerOf('host-a'), 3);
   it.send(new Uint8Array(4), 0, 4, peerOf('inet'), 3);
-  t.same(made.flatMap(({ sent }, i) => sent > 0 ? [i] : []), [3, 11]);
+  t.same(made.filter(({ sent }) => sent > 0).map(({ socket }) => ports.indexOf(socket.address().port)), [3, 11]);
 });
 
 t.test('no free port for flow entropy: any other is taken, and told', async t => {
@@ -165,4 +194,13 @@ t.test('a peer of a family without a socket is counted, not sent to', async t =>
   } });
   t.equal(it.send(new Uint8Array(4), 0, 4, peerOf('inet'), 0), false);
   t.equal(counters[Count.noSocket], 1);
+});
+
+t.test('closed, it takes what it is given and sends nothing', async t => {
+  const { it, counters, peerOf, close } = await outlet(t);
+  close();
+  t.equal(it.send(new Uint8Array(4), 0, 4, peerOf('inet'), 0), false);
+  t.equal(counters[Count.noSocket], 1);
+  t.equal(it.pending(), 0);
+  t.doesNotThrow(() => it.tick(5000));
 });

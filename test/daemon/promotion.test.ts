@@ -40,7 +40,7 @@ async function outlet(t: Test, options: { mostOwn?: number; change?: (config: La
   const counters = new Float64Array(COUNTERS.length);
   const it = new SocketOutlet({
     listen: [{ side: Side.both, carrier: Carrier.gre, family: 4, address: '127.0.0.1', port: 0 }],
-    bufferBytes: 262144, counters, random: seededRandom(1), mostOwn: options.mostOwn,
+    bufferBytes: 262144, counters, random: seededRandom(process.pid), mostOwn: options.mostOwn,
     makeSocket: family => {
       const socket = makeSocket(family);
       const entry: Made = { socket, closed: false };
@@ -137,17 +137,122 @@ t.test('nothing is lost or overtaken when a flow moves to connected sockets and 
   t.not(marked[0].from.port, marked[1].from.port);
 });
 
-t.test('as long as datagrams wait in the sockets that it leaves, a destination stays where it is', async t => {
-  let stuck = 1;
-  const { it, made, second, connected, firstRun } = await outlet(t, { tamper: (socket, nth) => { if (nth === 3) socket.getSendQueueCount = () => stuck; } });
+/** A kernel that takes what it is allowed to take, from shared sockets. */
+class Kernel {
+  readonly #queues: { value: number; done: ((error: Error | null) => void) | undefined }[][] = [];
+  /** What left by shared sockets, by its first byte. */
+  readonly left: number[] = [];
+  isFull = false;
+
+  readonly tamper = (socket: Socket, nth: number): void => {
+    if (nth >= 8) return; // those of one destination take what comes
+    const queue = this.#queues[nth] = [] as { value: number; done: ((error: Error | null) => void) | undefined }[];
+    socket.send = ((mem: Uint8Array, ...args: unknown[]) => {
+      const done = args.at(-1);
+      if (!this.isFull && queue.length === 0) this.left.push(mem[0]);
+      else queue.push({ value: mem[0], done: typeof done === 'function' ? done as (error: Error | null) => void : undefined });
+    }) as Socket['send'];
+    socket.getSendQueueCount = () => queue.length;
+  };
+
+  /** Take so many from socket `nth`. */
+  take(nth: number, count: number): void {
+    for (const { value, done } of this.#queues[nth].splice(0, count)) {
+      this.left.push(value);
+      done?.(null);
+    }
+  }
+}
+
+t.test('as long as datagrams of its own wait in the sockets that it leaves, a destination stays where it is; those of others do not matter', async t => {
+  const kernel = new Kernel();
+  const { it, made, send, second, connected, firstRun } = await outlet(t, { tamper: kernel.tamper });
   firstRun();
-  second(2000, { inet: 2000 });
+  second(1500, { inet: 2000 });
+  kernel.isFull = true;
+  send('host-a', 1, 1, 3);
+  send('inet', 2, 2, 3);
+  send('host-a', 5, 3, 3);
+  second(2500, { });
   await until('its sockets', () => made.length === 16 && made.every(({ socket }) => socket.listenerCount('error') > 0) || undefined);
-  second(3000, { inet: 2000 });
+  second(3500, {});
   t.equal(it.connected(), 0);
-  stuck = 0;
-  second(4000, { inet: 2000 });
+  kernel.take(3, 2);
+  second(4500, {});
+  t.equal(it.connected(), 0);
+  kernel.take(3, 1);
+  second(5500, {});
   await connected(1);
+  t.equal(it.pending(), 5);
+});
+
+t.test('a destination that is slower than what comes for it gets sockets of its own at once, whatever its rate; nothing is overtaken, and others have the shared ones to themselves', async t => {
+  const far = await farEnd(t);
+  const kernel = new Kernel();
+  const { it, made, counters, send, connected, firstRun } = await outlet(t, { change: inetAt(far.port), tamper: kernel.tamper });
+  firstRun();
+  kernel.isFull = true;
+  send('inet', 1, 1, 2);
+  send('inet', 15, 2, 2);
+  t.equal(made.length, 8);
+  send('inet', 1, 3, 2);
+  await until('its sockets', () => made.length === 16 && made.every(({ socket }) => socket.listenerCount('error') > 0) || undefined);
+  await new Promise(resolve => setImmediate(resolve));
+  t.equal(it.connected(), 0);
+  send('inet', 1, 9, 5);
+  t.equal(counters[Count.queueFull], 1, 'by no shared socket any more');
+  kernel.take(2, 16);
+  send('inet', 1, 9, 2);
+  t.equal(counters[Count.queueFull], 2);
+  kernel.take(2, 1);
+  send('inet', 1, 4, 2);
+  await connected(1);
+  t.match(await until('the next', () => far.got[0]), { value: 4 });
+  t.same(kernel.left, [1, ...Array.from({ length: 15 }, () => 2), 3]);
+  kernel.isFull = false;
+  send('host-a', 1, 5, 2);
+  t.equal(kernel.left.at(-1), 5);
+  t.equal(counters[Count.queueFull], 2);
+});
+
+t.test('slow, and with errors on its path: its own sockets are not connected, so that errors do not send it back', async t => {
+  const far = await farEnd(t);
+  const kernel = new Kernel();
+  const { it, made, counters, send, second, connected, firstRun } = await outlet(t, { change: inetAt(far.port), tamper: kernel.tamper });
+  firstRun();
+  second(2000, { inet: 1000 });
+  await connected(1);
+  far.close();
+  await until('news of the refusal', () => {
+    send('inet');
+    return counters[Count.ECONNREFUSED] > 0 || undefined;
+  });
+  t.equal(it.connected(), 0);
+  kernel.isFull = true;
+  send('inet', 17, 1);
+  await until('other sockets', () => made.length === 24 && made.every(({ closed, socket }) => closed || socket.listenerCount('error') > 0) || undefined);
+  await new Promise(resolve => setImmediate(resolve));
+  kernel.take(0, 17);
+  const again = await farEnd(t, far.port);
+  send('inet', 1, 7);
+  await until('one through them', () => again.got.length > 0 || undefined);
+  t.equal(kernel.left.filter(value => value === 7).length, 0);
+  t.equal(it.connected(), 0);
+});
+
+t.test('when no more sockets are to be had, a slow destination takes those of one that has nothing waiting, and stays in the shared ones until then', async t => {
+  const kernel = new Kernel();
+  const { made, send, second, connected, firstRun } = await outlet(t, { mostOwn: 1, tamper: kernel.tamper });
+  firstRun();
+  second(2000, { 'host-a': 5000 });
+  await connected(1);
+  kernel.isFull = true;
+  send('inet', 20);
+  for (let now = 3000; now < 32_000; now += 1000) second(now, { 'host-a': 5000 });
+  t.equal(made.length, 16, 'ports change no more than once in 30 s');
+  second(32_000, { 'host-a': 5000 });
+  await until('the others', () => made.length === 24 || undefined);
+  await until('the end of the first', () => made.slice(8, 16).every(({ closed }) => closed) || undefined);
 });
 
 t.test('a peer that refuses is counted, goes back to the shared sockets, and is served by them when it is there again', async t => {
