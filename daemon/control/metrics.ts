@@ -71,6 +71,8 @@ export const METRICS = {
   causeway_nat_sessions_limit: { type: 'gauge', labels: [], help: 'Sessions that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.sessions) },
   causeway_nat_bindings: { type: 'gauge', labels: [], help: 'NAT bindings in use now', read: ({ control }, put) => put(control.nat.bindingCount) },
   causeway_nat_bindings_limit: { type: 'gauge', labels: [], help: 'Bindings that fit', read: ({ control }, put) => put(control.nat.sizes.bindings) },
+  causeway_flows: { type: 'gauge', labels: [], help: 'Flows without NAT that the fast path knows now', read: ({ control }, put) => put(control.nat.flows.plainCount) },
+  causeway_flows_limit: { type: 'gauge', labels: [], help: 'Such flows that fit; packets of others take the long way, and none is dropped for it', read: ({ control }, put) => put(control.nat.flows.sizes.plain) },
   causeway_receive_mode: { type: 'gauge', labels: ['mode'], help: '1 for the mode in use: kernel or dispatcher', read: ({ queues }, put) => RECEIVE_MODES.forEach(mode => put(mode === queues.mode ? 1 : 0, { mode })) },
   causeway_queue_packets_total: {
     type: 'counter', labels: ['queue'], help: 'Datagrams for each worker: put into its ring, or in kernel mode come to its sockets',
