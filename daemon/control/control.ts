@@ -12,23 +12,22 @@ import type { NatState } from '../../pipeline/tables/nat-state.js';
 import { readClock, startClock, TICK_MS } from '../worker/clock.js';
 import { readConfigFile, UnreadableFile } from '../cli/config-file.js';
 import { makeCounters } from '../worker/counters.js';
-import { checkFree } from '../worker/reuse-port.js';
 import type { DispatcherStart } from '../dispatcher/messages.js';
 import { Crew } from './crew.js';
 import type { Logger } from './log.js';
 import { mendLedger } from './mend-ledger.js';
+import { claimPorts, type PortClaim } from './port-claim.js';
 import { dropLeft, keyBytes, makeQueues, waitingIn, type Queues } from './queues.js';
 import type { ReceiveMode } from './receive-mode.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { needRestart } from './reload.js';
 import { Shortages } from './shortages.js';
-import { ledgerRows } from './status.js';
+import { ledgerRows, LOOK_MS } from './status.js';
 import { compileConfig, stateSizes, TenantIds } from '../tables.js';
+import { Watch } from './watch.js';
 
 /** Records between two turns of the event loop, a few milliseconds. */
 const REVOKED_AT_ONCE = 16384;
-/** How often it looks whether something is full. */
-const LOOK_MS = 1000;
 
 export interface ControlParts {
   readonly config: Config;
@@ -56,6 +55,8 @@ export class Control {
   readonly queues: Queues | null;
   /** Workers that had a packet in hand when they died, and it has been counted. */
   readonly #counted = new Set<number>();
+  /** Workers that died and left what could not be put right yet; their successors wait for it. */
+  readonly #unrepaired = new Map<number, () => void>();
   /** Where the daemon can be asked, once that is known. */
   readonly endpoints: { admin: { socket: string } | null; metrics: { address: string; port: number } | null } = { admin: null, metrics: null };
   readonly clock = startClock();
@@ -70,8 +71,11 @@ export class Control {
   /** The same, to look things up in. */
   #view: Policy;
   #timer: NodeJS.Timeout | undefined;
+  /** Where workers share addresses and ports. */
+  #claim: PortClaim | undefined;
   readonly #now = readClock(this.clock);
   readonly #shortages: Shortages;
+  readonly #watch: Watch;
   #lookedAt = 0;
   #reloads: Promise<void> = Promise.resolve();
   // Where tables put what: not to be guessed by those who choose addresses and ports.
@@ -96,6 +100,7 @@ export class Control {
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
     this.#view = new Policy(this.#policy);
     this.#shortages = new Shortages(this.ledgers, log);
+    this.#watch = new Watch(this.counters);
     this.crew = new Crew({
       script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config),
       startOf: (index, listen) => this.#workerStart(index, listen),
@@ -112,8 +117,13 @@ export class Control {
   async start(): Promise<void> {
     const { mode, workers, reason } = this.receiveMode;
     this.log.info({ mode, workers, reason }, 'receive mode');
-    if (this.receiveMode.shared) await checkFree(listens(this.config));
-    await this.crew.start();
+    if (this.receiveMode.shared) this.#claim = await claimPorts(listens(this.config));
+    try {
+      await this.crew.start();
+    } catch (error) {
+      this.#claim?.release();
+      throw error;
+    }
     // It keeps nothing alive: the threads do, as long as there are any.
     this.#timer = setInterval(() => this.#tick(), TICK_MS).unref();
   }
@@ -128,6 +138,7 @@ export class Control {
   async drain(withinMs: number): Promise<void> {
     this.draining = true;
     await this.crew.drain(withinMs);
+    this.#claim?.release();
     clearInterval(this.#timer);
     // All threads have ended: what a worker that died, or ran out of time, has left behind is nobody else's to count.
     this.queues?.rings.forEach((_, index) => dropLeft(this.queues?.rings ?? [], index, this.ledgers[index], this.#counted.has(index)));
@@ -136,7 +147,7 @@ export class Control {
   #workerStart(index: number, listen: readonly Listen[]): WorkerStart {
     const { receiveBuffer, sendBuffer } = this.config.gateway;
     return {
-      index, listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
+      index, listen: this.#claim?.listen ?? listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
       shared: this.receiveMode.shared, rings: this.queues?.rings ?? null, isLostCounted: this.#counted.has(index), receiveBuffer, sendBuffer,
     };
   }
@@ -150,13 +161,24 @@ export class Control {
     };
   }
 
-  /** Thread `index` has ended and left in shared memory what it left. */
-  #repair(index: number, isLast: boolean): void {
+  /** Thread `index` has ended and left in shared memory what it left. Resolves when that is in order. */
+  #repair(index: number, isLast: boolean): Promise<void> {
     // At the end nobody needs the tables any more; and a repair waits for all locks, of which another thread that has just
     // been ended by force may hold one, with nobody left to hear of its end.
-    if (index < this.receiveMode.workers && !isLast) this.overseer.repairAfter(index);
+    const isRepaired = index >= this.receiveMode.workers || isLast || this.overseer.repairAfter(index);
     if (mendLedger(this.ledgers[index], ledgerRows(this).map(([row]) => row))) this.#counted.add(index);
     else this.#counted.delete(index);
+    return isRepaired ? Promise.resolve() : new Promise(resolve => this.#unrepaired.set(index, resolve));
+  }
+
+  /** One try a tick, for it may wait a while for a lock whose holder is dead too, or has no processor. */
+  #repairAgain(): void {
+    for (const [index, done] of this.#unrepaired) {
+      this.#unrepaired.delete(index);
+      if (this.overseer.repairAfter(index)) done();
+      else this.#unrepaired.set(index, done); // behind the others
+      return;
+    }
   }
 
   async #reload(): Promise<void> {
@@ -203,9 +225,12 @@ export class Control {
   #tick(): void {
     const now = this.#now();
     this.overseer.reaper.tick(now, this.#view);
+    this.#repairAgain();
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;
     this.#shortages.look(now, ledgerRows(this));
+    const stuck = this.#watch.look(thread => this.crew.isUp(thread));
+    if (stuck >= 0) this.crew.giveUpOn(stuck);
   }
 
   #refuse(why: Record<string, unknown>): void {

@@ -7,6 +7,7 @@ import type { PolicyData } from '../../pipeline/policy.js';
 import type { DispatcherStart, FromDispatcher, ToDispatcher } from '../dispatcher/messages.js';
 import type { Bound, FromThread, FromWorker, Listen, ToWorker, WorkerStart } from '../worker/messages.js';
 import type { Logger } from './log.js';
+import { STUCK_MS } from './status.js';
 import { Thread } from './thread.js';
 
 /** So many deaths within a minute, and the fault is not one that a new thread mends. */
@@ -38,9 +39,10 @@ export interface CrewParts {
   readonly dispatcher: { readonly script: URL; startOf(listen: readonly Listen[]): DispatcherStart } | null;
   /**
    * A worker has ended, or as number `size` the dispatcher, whatever it was doing: mend what it left half done in shared
-   * memory, before anything else. `isLast`: all threads are about to end.
+   * memory, before anything else. `isLast`: all threads are about to end. A successor goes by the same name in locks, so
+   * it starts when the promise resolves, not before.
    */
-  repair(index: number, isLast: boolean): void;
+  repair(index: number, isLast: boolean): Promise<void>;
   /** They keep dying: the daemon cannot go on. */
   lost(): void;
 }
@@ -50,6 +52,8 @@ export class Crew {
   restarts = 0;
   readonly #parts: CrewParts;
   readonly #hands: Hand[] = [];
+  /** By worker: that what its predecessor left is in order. */
+  readonly #repaired: Promise<void>[] = [];
   #dispatcher: Thread<ToDispatcher, OwnWords<FromDispatcher>> | null = null;
   #listen: readonly Listen[];
   #deaths: number[] = [];
@@ -77,14 +81,26 @@ export class Crew {
   get bound(): readonly Bound[] { return (this.#parts.dispatcher === null ? this.#hands[0]?.thread.bound : this.#dispatcher?.bound) ?? []; }
   /** What worker `index` itself receives on: the same addresses and ports, but sockets of its own. */
   boundBy(index: number): readonly Bound[] { return this.#hands[index]?.thread.bound ?? []; }
-  isUp(index: number): boolean { return this.#hands[index]?.thread.up ?? false; }
+  /** Worker `index`, or as number `size` the dispatcher, carries packets. */
+  isUp(index: number): boolean { return this.#thread(index)?.up ?? false; }
   /** The threads of workers themselves, for whoever must end one. */
   get threads(): readonly Worker[] { return this.#hands.map(({ thread }) => thread.worker); }
   get dispatcherThread(): Worker | null { return this.#dispatcher?.worker ?? null; }
 
   /** Hand a policy to every worker, also to those that are only starting; resolves when none is left that goes by another. */
   async adopt(policy: PolicyData): Promise<void> {
+    const late = setTimeout(() => this.#parts.log.warn({ workers: this.#hands.flatMap(({ asked }, index) => asked.length > 0 ? [index] : []) }, 'workers have not taken the new config over yet'), STUCK_MS);
     await Promise.all(this.#hands.filter(({ thread }) => !thread.gone).map(hand => tell(hand, policy)));
+    clearTimeout(late);
+  }
+
+  /** Worker `index`, or as number `size` the dispatcher, does nothing any more: end it, which is seen to like any other death. */
+  giveUpOn(index: number): void {
+    const thread = this.#thread(index);
+    if (this.#draining || thread?.up !== true) return;
+    const [who, message] = index === this.size ? [{ thread: 'dispatcher' }, 'dispatcher is stuck, ending it'] : [{ worker: index }, 'worker is stuck, ending it'];
+    this.#parts.log.error(who, message);
+    void thread.worker.terminate();
   }
 
   /**
@@ -105,6 +121,10 @@ export class Crew {
     await Promise.all([...this.threads, this.dispatcherThread].map(worker => worker?.terminate()));
   }
 
+  #thread(index: number): Hand['thread'] | Thread<ToDispatcher, OwnWords<FromDispatcher>> | null {
+    return index === this.size ? this.#dispatcher : this.#hands[index]?.thread ?? null;
+  }
+
   async #spawn(index: number): Promise<void> {
     const { script, execArgv, log, startOf, repair } = this.#parts;
     const who = { worker: index };
@@ -116,7 +136,7 @@ export class Crew {
         else if (message.unsent > 0) log.warn({ ...who, unsent: message.unsent }, 'time is up with datagrams unsent');
       },
       ended: (code, wasUp) => {
-        repair(index, this.#draining);
+        this.#repaired[index] = repair(index, this.#draining);
         for (const answer of asked.splice(0)) answer();
         this.#dispatcher?.post({ type: 'queue', index, up: false });
         if (!wasUp || this.#draining) return;
@@ -130,6 +150,8 @@ export class Crew {
   }
 
   async #replace(index: number): Promise<void> {
+    await this.#repaired[index];
+    if (this.#draining) return;
     await this.#spawn(index);
     this.#dispatcher?.post({ type: 'queue', index, up: true });
     this.restarts++;
@@ -144,7 +166,7 @@ export class Crew {
       script: dispatcher.script, execArgv, log, who, name: 'dispatcher', data: dispatcher.startOf(this.#listen),
       heard: () => {}, // that it has drained; its end says so too
       ended: (code, wasUp) => {
-        repair(this.size, this.#draining);
+        void repair(this.size, this.#draining);
         if (!wasUp || this.#draining) return;
         log.error({ ...who, code }, 'dispatcher died, what waits in rings is kept');
         this.#again(who, async () => {

@@ -16,7 +16,9 @@ export class BadQuestion extends Error {}
 
 const SIDE_WORDS = { [Side.both]: 'both', [Side.hosts]: 'hosts', [Side.uplinks]: 'uplinks' } as const;
 /** A worker's timer runs ten times a second; silent for so long, it is stuck. */
-const STUCK_MS = 5000;
+export const STUCK_MS = 5000;
+/** How often control looks whether a thread is stuck or something is full. */
+export const LOOK_MS = 1000;
 const SESSIONS_SHOWN = 1000;
 const MOST_SESSIONS = 1_000_000;
 

@@ -163,6 +163,32 @@ t.test('a worker that dies holding locks: they are freed, and the sessions behin
   await settled(t, it, 4 * FLOWS);
 });
 
+t.test('a worker that dies while another holds a lock has no successor until what it left is in order', async t => {
+  const { control: it, peers, said } = await startControl(t, { mode: dispatched(2) });
+  await it.start();
+  const before = await roundTrip(it, peers, 0);
+  await settled(t, it, 2 * FLOWS);
+  const SECOND_WORKER = 2;
+  const nat = new NatState(it.state.nat, it.state.sizes.nat, new Quiet(it.state.quiet), SECOND_WORKER);
+  for (let at = 0, held = false; at < nat.flows.end && !held; at += FLOW_WORDS) held = nat.isOpen(at) && nat.lockSession(at, false);
+  const tries: boolean[] = [];
+  const repair = it.overseer.repairAfter.bind(it.overseer);
+  it.overseer.repairAfter = index => {
+    tries.push(repair(index));
+    return tries.at(-1) ?? false;
+  };
+  await it.crew.threads[0].terminate();
+  await until('three tries', () => tries.length === 3 || undefined);
+  t.same(tries, [false, false, false]);
+  t.notOk(it.crew.isUp(0));
+  t.same(said.filter(({ msg }) => /replaced/.test(msg)), []);
+  nat.locks.unlock();
+  await until('a new worker', () => said.find(({ msg }) => msg === 'worker replaced'));
+  t.equal(tries.indexOf(true), tries.length - 1, 'tried until it was done');
+  t.same(await roundTrip(it, peers, 1), before);
+  await settled(t, it, 4 * FLOWS);
+});
+
 t.test('a dispatcher that dies is replaced on the same ports; workers and what is in rings stay', async t => {
   const { control: it, peers, said } = await startControl(t, { mode: dispatched(2) });
   await it.start();
