@@ -3,7 +3,7 @@
  * ports (SO_REUSEPORT). Node has had the option since 22.12, on Linux and a few others; an older one ignores it.
  */
 import { createSocket, type Socket, type SocketOptions } from 'node:dgram';
-import { bindSocket, errorCode, makeSocket } from './sockets.js';
+import { bindSocket, errorCode } from './sockets.js';
 
 interface SharedOptions extends SocketOptions { readonly reusePort: boolean }
 
@@ -37,19 +37,6 @@ export async function whyNotShared(family: 4 | 6, address: string): Promise<stri
     return `a second socket on ${address} was refused (${errorCode(error)}) under Node ${process.version}`;
   } finally {
     first.close();
-  }
-}
-
-/**
- * Make sure that nobody has these addresses and ports yet; rejects with a sentence. Sockets that share would let in any
- * other of the same user's that share too, another daemon's say, and each would get a part of the datagrams.
- */
-export async function checkFree(listen: readonly { readonly family: 4 | 6; readonly address: string; readonly port: number }[]): Promise<void> {
-  for (const { family, address, port } of listen) {
-    if (port === 0) continue;
-    const socket = makeSocket(family);
-    await bindSocket(socket, address, port);
-    socket.close();
   }
 }
 

@@ -25,7 +25,9 @@ export function bindSocket(socket: Socket, address: string, port: number): Promi
     const refused = (error: Error): void => {
       const code = errorCode(error);
       socket.close();
-      reject(Object.assign(new Error(`cannot bind ${address} port ${port}: ${WHY[code] ?? error.message} (${code})`), { code }));
+      // An address that is not to be had is so with every port, and this one may be of our own choosing.
+      const what = code === 'EADDRNOTAVAIL' ? address : `${address} port ${port}`;
+      reject(Object.assign(new Error(`cannot bind ${what}: ${WHY[code] ?? error.message} (${code})`), { code }));
     };
     socket.once('error', refused);
     socket.bind({ address, port, exclusive: true }, () => {

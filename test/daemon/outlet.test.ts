@@ -204,3 +204,12 @@ t.test('closed, it takes what it is given and sends nothing', async t => {
   t.equal(it.pending(), 0);
   t.doesNotThrow(() => it.tick(5000));
 });
+
+t.test('an address that this machine has not is refused without naming a port that nobody chose', async t => {
+  const it = new SocketOutlet({
+    listen: [{ side: Side.both, carrier: Carrier.gre, family: 4, address: '192.0.2.77', port: 4754 }],
+    bufferBytes: 262144, counters: new Float64Array(COUNTERS.length), random: seededRandom(1), makeSocket, failed() {},
+  });
+  await t.rejects(it.open(), /^cannot bind 192\.0\.2\.77: this machine has no such address \(EADDRNOTAVAIL\)$/);
+  it.close();
+});

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { chooseMode, RECEIVE_MODES, thisMachine, type Machine } from '../../daemon/control/receive-mode.js';
-import { checkFree, makeSharedSocket, whyNotShared } from '../../daemon/worker/reuse-port.js';
+import { makeSharedSocket, whyNotShared } from '../../daemon/worker/reuse-port.js';
 import { bindSocket } from '../../daemon/worker/sockets.js';
 import { configOf, edited } from '../config/base.js';
 
@@ -53,15 +53,6 @@ t.test('whether sockets share a port is tried on this machine, and is what two w
   t.equal((await thisMachine(gateway, 2).whyNotShared()) === null, obstacle === null, 'the same for both families');
 });
 
-t.test('an address that this machine has not is its own error, not a lack of sharing', async t => {
-  await t.rejects(whyNotShared(4, '192.0.2.1'), /cannot bind 192\.0\.2\.1 port 0: this machine has no such address/);
-});
-
-t.test('a port that another program shares is not free, though sockets that share could join it', async t => {
-  const other = makeSharedSocket(4);
-  await bindSocket(other, '127.0.0.1', 0);
-  const { port } = other.address();
-  await t.rejects(checkFree([{ family: 4, address: '127.0.0.1', port: 0 }, { family: 4, address: '127.0.0.1', port }]), new RegExp(`cannot bind 127\\.0\\.0\\.1 port ${port}: another program has it`));
-  other.close();
-  await t.resolves(checkFree([{ family: 4, address: '127.0.0.1', port: 0 }]));
+t.test('an address that this machine has not is its own error, not a lack of sharing, and names no port that nobody asked for', async t => {
+  await t.rejects(whyNotShared(4, '192.0.2.1'), /^cannot bind 192\.0\.2\.1: this machine has no such address \(EADDRNOTAVAIL\)$/);
 });
