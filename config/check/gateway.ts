@@ -6,6 +6,9 @@ import type { Address } from '../types.js';
 import type { TenantView, View } from '../view.js';
 import { isAllZero, unusable } from './common.js';
 
+/** A bit of a word for each in a ring's header, and a quarter of the indirection table's entries. */
+const MOST_BEHIND_DISPATCHER = 32;
+
 export function checkGateway({ draft, reporter }: View): void {
   const gateway = draft.gateway;
   if (gateway === undefined) return;
@@ -19,7 +22,11 @@ export function checkGateway({ draft, reporter }: View): void {
   if (gateway.grePort !== undefined && gateway.grePort !== 0 && gateway.grePort === gateway.vxlanPort) {
     report(gateway.at, 'vxlanPort', 'the same port as grePort', 'GRE and VXLAN need a port each: 4754 and 4789');
   }
-  const { timers, limits } = gateway;
+  const { timers, limits, workers, rss } = gateway;
+  if (rss?.mode === 'dispatcher' && typeof workers === 'number' && workers > MOST_BEHIND_DISPATCHER) {
+    report(gateway.at, 'workers', `too many for a dispatcher, which serves ${MOST_BEHIND_DISPATCHER} at most`,
+      `write ${MOST_BEHIND_DISPATCHER} or fewer, "auto", or rss.mode "kernel"`);
+  }
   if (timers?.fragmentHold !== undefined && timers.fragment !== undefined && timers.fragmentHold > timers.fragment) {
     report(timers.at, 'fragmentHold', `longer than timers.fragment, ${timers.fragment} seconds`,
       'a fragment cannot wait longer than its datagram is remembered');

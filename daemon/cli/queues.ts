@@ -9,14 +9,19 @@ const GROUP = 8;
 /** A digit for each queue; there are not more (pipeline/ring.ts). */
 const DIGITS = 36;
 
-export function renderQueues({ mode, workers, reason, key, rebalance, moves, imbalance, queues, table }: QueuesAnswer, width = Infinity): string {
-  const spread = imbalance === null ? '' : `, the busiest has ${imbalance.toFixed(2)} times the mean`;
+export function renderQueues({ mode, workers, reason, key, rebalance, moves, imbalance, recent, queues, table }: QueuesAnswer, width = Infinity): string {
+  const times = recent.imbalance ?? imbalance;
+  const before = recent.imbalance === null || imbalance === null ? ' since the start' : ` (${imbalance.toFixed(2)} since the start)`;
+  const spread = times === null ? '' : `, the busiest has ${times.toFixed(2)} times the mean${before}`;
+  const percent = (share: number): string => `${(share * 100).toFixed(1)} %`;
   const head = `${mode} mode, ${workers} ${workers === 1 ? 'worker' : 'workers'}${spread}: ${reason}\n`;
   const columns = [
     { title: 'queue', right: true, cell: (q: QueueStatus) => q.queue },
     { title: 'worker', cell: (q: QueueStatus) => (q.up ? 'up' : 'down') },
     { title: 'packets', right: true, cell: (q: QueueStatus) => q.packets },
-    { title: 'share', right: true, cell: (q: QueueStatus) => `${(q.share * 100).toFixed(1)} %` },
+    { title: 'share', right: true, cell: (q: QueueStatus) => percent(q.share) },
+    { title: 'per second', right: true, cell: (q: QueueStatus) => (recent.seconds === 0 ? 0 : Math.round(q.recentPackets / recent.seconds)) },
+    { title: 'share now', right: true, cell: (q: QueueStatus) => percent(q.recentShare) },
   ];
   if (table === null) {
     const sockets = ({ sockets: own }: QueueStatus): string => (own ?? []).map(({ carrier, address, port }) => `${carrier} ${address}${address.includes(':') ? ' port ' : ':'}${port}`).join(', ');

@@ -17,7 +17,7 @@ import { Crew } from './crew.js';
 import type { Logger } from './log.js';
 import { mendLedger } from './mend-ledger.js';
 import { claimPorts, type PortClaim } from './port-claim.js';
-import { dropLeft, keyBytes, makeQueues, waitingIn, type Queues } from './queues.js';
+import { dropLeft, keyBytes, makeQueues, packetsByQueue, Recent, waitingIn, type Queues } from './queues.js';
 import type { ReceiveMode } from './receive-mode.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { needRestart } from './reload.js';
@@ -53,6 +53,7 @@ export class Control {
   readonly receiveMode: ReceiveMode;
   /** Null where workers receive by themselves. */
   readonly queues: Queues | null;
+  readonly recent = new Recent();
   /** Workers that had a packet in hand when they died, and it has been counted. */
   readonly #counted = new Set<number>();
   /** Workers that died and left what could not be put right yet; their successors wait for it. */
@@ -99,7 +100,7 @@ export class Control {
     this.counters = Array.from({ length: threads }, makeCounters);
     this.#policy = compileConfig(config, this.ids, 1, this.#seed);
     this.#view = new Policy(this.#policy);
-    this.#shortages = new Shortages(this.ledgers, log);
+    this.#shortages = new Shortages(this.ledgers, this.counters, log);
     this.#watch = new Watch(this.counters);
     this.crew = new Crew({
       script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config),
@@ -229,6 +230,7 @@ export class Control {
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;
     this.#shortages.look(now, ledgerRows(this));
+    this.recent.look(now, packetsByQueue(this));
     const stuck = this.#watch.look(thread => this.crew.isUp(thread));
     if (stuck >= 0) this.crew.giveUpOn(stuck);
   }

@@ -89,7 +89,10 @@ export class Crew {
 
   /** Hand a policy to every worker, also to those that are only starting; resolves when none is left that goes by another. */
   async adopt(policy: PolicyData): Promise<void> {
-    const late = setTimeout(() => this.#parts.log.warn({ workers: this.#hands.flatMap(({ asked }, index) => asked.length > 0 ? [index] : []) }, 'workers have not taken the new config over yet'), STUCK_MS);
+    const late = setTimeout(() => {
+      const workers = this.#hands.flatMap(({ asked }, index) => asked.length > 0 ? [index] : []);
+      this.#parts.log.warn({ workers }, 'workers have not taken the new config over yet');
+    }, STUCK_MS);
     await Promise.all(this.#hands.filter(({ thread }) => !thread.gone).map(hand => tell(hand, policy)));
     clearTimeout(late);
   }
@@ -98,8 +101,8 @@ export class Crew {
   giveUpOn(index: number): void {
     const thread = this.#thread(index);
     if (this.#draining || thread?.up !== true) return;
-    const [who, message] = index === this.size ? [{ thread: 'dispatcher' }, 'dispatcher is stuck, ending it'] : [{ worker: index }, 'worker is stuck, ending it'];
-    this.#parts.log.error(who, message);
+    if (index === this.size) this.#parts.log.error({ thread: 'dispatcher' }, 'dispatcher is stuck, ending it');
+    else this.#parts.log.error({ worker: index }, 'worker is stuck, ending it');
     void thread.worker.terminate();
   }
 

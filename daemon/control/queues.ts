@@ -57,6 +57,49 @@ export function dropLeft(rings: readonly SharedArrayBuffer[], queue: number, led
   reader.publish();
 }
 
+/** Looks that "recent" goes back. */
+const RECENT_LOOKS = 5;
+
+/** Packets by queue in the last seconds: sums since the start would hide for hours what a rebalance has mended. */
+export class Recent {
+  readonly #looks: { readonly now: number; readonly packets: readonly number[] }[] = [];
+
+  /** Call it now and then, with sums since the start. */
+  look(now: number, packets: readonly number[]): void {
+    this.#looks.push({ now, packets });
+    if (this.#looks.length > RECENT_LOOKS + 1) this.#looks.shift();
+  }
+
+  get seconds(): number {
+    return ((this.#looks.at(-1)?.now ?? 0) - (this.#looks[0]?.now ?? 0)) / 1000;
+  }
+
+  packetsOf(queue: number): number {
+    return (this.#looks.at(-1)?.packets[queue] ?? 0) - (this.#looks[0]?.packets[queue] ?? 0);
+  }
+}
+
+/** What came for each queue since the start: into its ring, or to its worker's sockets. */
+export function packetsByQueue(control: Control): number[] {
+  const { ledgers, queues, receiveMode: { workers } } = control;
+  const rows = ledgerRows(control).map(([row]) => row);
+  return Array.from({ length: workers }, (_, i) => queues?.table.queuePackets(i) ?? totals([ledgers[i]], rows).packets.in);
+}
+
+/** The busiest queue's packets as a multiple of the mean; 1 is even, null when there were none. */
+function imbalanceOf(packets: readonly number[]): number | null {
+  const all = sum(packets);
+  return all === 0 ? null : Math.max(...packets) * packets.length / all;
+}
+
+function shareOf(packets: readonly number[], queue: number): number {
+  return packets[queue] / (sum(packets) || 1);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((before, n) => before + n, 0);
+}
+
 export interface QueueStatus {
   /** A worker's number. */
   readonly queue: number;
@@ -65,6 +108,9 @@ export interface QueueStatus {
   readonly packets: number;
   /** Of all packets, 0 to 1. */
   readonly share: number;
+  /** The same of the last `recent.seconds`. */
+  readonly recentPackets: number;
+  readonly recentShare: number;
   /** Entries of the table that lead to it. */
   readonly entries: number | null;
   readonly waiting: number | null;
@@ -78,20 +124,19 @@ export interface QueueStatus {
 export function queuesOf(control: Control) {
   const { crew, queues, receiveMode: { mode, reason, workers } } = control;
   const { rss } = control.config.gateway;
-  const rows = ledgerRows(control).map(([row]) => row);
-  const packets = Array.from({ length: workers }, (_, i) => queues?.table.queuePackets(i) ?? totals([control.ledgers[i]], rows).packets.in);
-  const all = packets.reduce((sum, n) => sum + n, 0);
+  const packets = packetsByQueue(control);
+  const recently = packets.map((_, queue) => control.recent.packetsOf(queue));
   const table = queues === null ? null : Array.from({ length: ENTRIES }, (_, entry) => queues.table.queueOf(entry));
   return {
     mode, reason, workers,
-    /** The busiest queue's packets as a multiple of the mean; 1 is even, null before there were any. */
-    imbalance: all === 0 ? null : Math.max(...packets) * workers / all,
+    imbalance: imbalanceOf(packets),
+    recent: { seconds: control.recent.seconds, imbalance: imbalanceOf(recently) },
     ...(queues === null ? { key: null, rebalance: null, moves: null } : {
       // A key of one's own is nobody's business: who knows it can choose flows that meet in one queue.
       key: rss.key === 'default' || rss.key === 'symmetric' ? rss.key : 'of the config', rebalance: rss.rebalance, moves: queues.table.moves,
     }),
     queues: packets.map((n, queue): QueueStatus => ({
-      queue, up: crew.isUp(queue), packets: n, share: all === 0 ? 0 : n / all,
+      queue, up: crew.isUp(queue), packets: n, share: shareOf(packets, queue), recentPackets: recently[queue], recentShare: shareOf(recently, queue),
       ...(queues === null || table === null ? { entries: null, waiting: null, slots: null, ringFull: null, sockets: crew.boundBy(queue).map(socketWords) } : {
         entries: table.filter(to => to === queue).length, waiting: ringDepth(queues.rings[queue]), slots: rss.ringSlots,
         ringFull: queues.table.queueDrops(queue), sockets: null,

@@ -25,6 +25,7 @@ const GATEWAY: readonly Case[] = [
   ['more records than have numbers', { 'gateway.limits': { records: 16777216 } }, 'gateway.limits.records', /out of range/],
   ['a receive mode nobody knows', { 'gateway.rss': { mode: 'reuseport' } }, 'gateway.rss.mode', /not "auto" or "dispatcher" or "kernel"/],
   ['a ring that is no power of two', { 'gateway.rss': { ringSlots: 1000 } }, 'gateway.rss.ringSlots', /not a power of two .*write 512 or 1024/],
+  ['more workers than a dispatcher serves', { 'gateway.workers': 33, 'gateway.rss': { mode: 'dispatcher' } }, 'gateway.workers', /serves 32 at most .*write 32 or fewer/],
   ['a ring too small to take a burst', { 'gateway.rss': { ringSlots: 32 } }, 'gateway.rss.ringSlots', /out of range/],
   ['an RSS key too short', { 'gateway.rss': { key: '6d5a'.repeat(19) } }, 'gateway.rss.key', /76 hex digits where a key has 80 to 104/],
   ['an RSS key of half a byte more', { 'gateway.rss': { key: `${'6d5a'.repeat(20)}6` } }, 'gateway.rss.key', /81 hex digits/],

@@ -3,16 +3,17 @@ import t, { type Test } from 'tap';
 import type { QueuesAnswer, StatusAnswer, TenantsAnswer } from '../../daemon/control/admin.js';
 import type { Logger } from '../../daemon/control/log.js';
 import { mendLedger } from '../../daemon/control/mend-ledger.js';
-import { dropLeft, keyBytes } from '../../daemon/control/queues.js';
+import { dropLeft, keyBytes, Recent } from '../../daemon/control/queues.js';
 import { Shortages } from '../../daemon/control/shortages.js';
 import { renderQueues } from '../../daemon/cli/queues.js';
+import { Count, makeCounters } from '../../daemon/worker/counters.js';
 import { whyNotShared } from '../../daemon/worker/reuse-port.js';
 import { Cell, imbalances, Ledger, ledgerBytes, totals } from '../../pipeline/ledger.js';
 import { Reason } from '../../pipeline/reasons.js';
 import { makeRing, ringDepth, RingWriter } from '../../pipeline/ring.js';
 import { MICROSOFT_KEY, MIN_KEY_LEN, SYMMETRIC_KEY } from '../../pipeline/rss.js';
 import { gre, udp } from '../support/frames.js';
-import { causeway, ConfigFolder, Daemon, fromA, labConfig, openPeers, type LabConfig, type Peer } from './daemon.js';
+import { causeway, ConfigFolder, Daemon, fromA, labConfig, openPeers, until, type LabConfig, type Peer } from './daemon.js';
 
 const VM = '10.0.0.5', SERVER = '198.51.100.7', POOL = '203.0.113.10';
 
@@ -50,10 +51,15 @@ t.test('dispatcher mode: the log, show queues, the admin API and the metrics say
   t.same(answer.table, Array.from({ length: 128 }, (_, entry) => entry % 2));
   t.equal(answer.imbalance, Math.max(...answer.queues.map(queue => queue.packets)) / FLOWS);
 
+  // When all looks are behind the last packet, what is recent is nothing, and the same whenever it is asked for.
+  const settled = await until('seconds without packets', async () => {
+    const { recent, ...rest } = await daemon.ask<QueuesAnswer>('/v1/queues');
+    return recent.seconds >= 5 && recent.imbalance === null ? rest : undefined;
+  });
   const shown = await causeway(['show', 'queues', '--socket', folder.socket]);
   t.equal(shown.code, 0);
-  t.equal(shown.out, renderQueues(answer));
-  t.same(JSON.parse((await causeway(['show', 'queues', '--json', '--socket', folder.socket])).out), answer);
+  t.equal(shown.out, renderQueues({ ...settled, recent: { seconds: 5, imbalance: null } } as QueuesAnswer));
+  t.match(JSON.parse((await causeway(['show', 'queues', '--json', '--socket', folder.socket])).out), settled);
   t.equal((await causeway(['show', 'queues', '--tenant', 'red', '--socket', folder.socket])).code, 2, 'queues are nobody\'s');
 
   const metrics = await daemon.metrics();
@@ -115,13 +121,34 @@ t.test('kernel mode with two workers: sockets of their own, or a plain sentence 
 
 t.test('show queues draws every entry of the table, also of more than ten queues', async t => {
   const text = renderQueues({
-    mode: 'dispatcher', workers: 12, reason: 'why', imbalance: null, key: 'default', rebalance: true, moves: 1,
+    mode: 'dispatcher', workers: 12, reason: 'why', imbalance: null, recent: { seconds: 0, imbalance: null }, key: 'default', rebalance: true, moves: 1,
     queues: [], table: Array.from({ length: 128 }, (_, entry) => entry % 12),
   });
   t.match(text, /^dispatcher mode, 12 workers: why\n/);
   t.match(text, /^ {4}0 {2}01234567 89ab0123 456789ab 01234567$/m);
   t.match(text, /^ {3}96 {2}01234567 89ab0123 456789ab 01234567$/m);
   t.match(text, /key default, 1 entry moved so far, rebalancing on\n$/);
+});
+
+t.test('what is recent tells of the last five looks, so that a queue relieved does not look loaded for hours', async t => {
+  const recent = new Recent();
+  t.equal(recent.seconds, 0);
+  t.equal(recent.packetsOf(0), 0);
+  for (let look = 0; look <= 10; look++) recent.look(look * 1000, [1000 * look, 0]);
+  t.same([recent.seconds, recent.packetsOf(0), recent.packetsOf(1)], [5, 5000, 0]);
+  for (let look = 11; look <= 15; look++) recent.look(look * 1000, [10_000 + 500 * (look - 10), 500 * (look - 10)]);
+  t.same([recent.seconds, recent.packetsOf(0), recent.packetsOf(1)], [5, 2500, 2500]);
+
+  const queue = { up: true, entries: 64, waiting: 0, slots: 64, ringFull: 0, sockets: null, recentPackets: 2500, recentShare: 0.5 };
+  const answer: QueuesAnswer = {
+    mode: 'dispatcher', workers: 2, reason: 'why', imbalance: 1.667, recent: { seconds: 5, imbalance: 1 }, key: 'default', rebalance: true, moves: 32,
+    queues: [{ ...queue, queue: 0, packets: 12_500, share: 5 / 6 }, { ...queue, queue: 1, packets: 2500, share: 1 / 6 }], table: Array.from({ length: 128 }, () => 0),
+  };
+  const text = renderQueues(answer);
+  t.match(text, /^dispatcher mode, 2 workers, the busiest has 1\.00 times the mean \(1\.67 since the start\): why\n/);
+  t.match(text, /^queue +worker +packets +share +per second +share now/m);
+  t.match(text, /^ +0 +up +12500 +83\.3 % +500 +50\.0 %/m);
+  t.match(renderQueues({ ...answer, recent: { seconds: 5, imbalance: null } }), /the busiest has 1\.67 times the mean since the start: why/);
 });
 
 t.test('keys: the words of the config, and the bytes that it spells out', async t => {
@@ -170,7 +197,8 @@ t.test('what is full is said in the log: once, and then once a minute, by tenant
   const said: [Record<string, unknown>, string][] = [];
   const log = { warn: (fields: Record<string, unknown>, msg: string) => said.push([fields, msg]) } as unknown as Logger;
   const ledgers = [0, 1].map(() => new Ledger(new SharedArrayBuffer(ledgerBytes(2))));
-  const shortages = new Shortages(ledgers, log);
+  const counters = [0, 1].map(makeCounters);
+  const shortages = new Shortages(ledgers, counters, log);
   const rows = [[0, '-'], [1, 'red'], [2, 'blue']] as const;
   shortages.look(0, rows);
   t.same(said, []);
@@ -186,4 +214,14 @@ t.test('what is full is said in the log: once, and then once a minute, by tenant
   t.match(said.splice(0), [[{ tenant: 'red', packets: 3 }]]);
   shortages.look(200_000, rows);
   t.same(said, [], 'nothing new, nothing said');
+
+  const cells = new Float64Array(counters[1]);
+  cells[Count.queueFull] = 7;
+  shortages.look(201_000, rows);
+  t.same(said.splice(0), [[{ worker: 1, datagrams: 7 }, 'send queue full, datagrams lost']]);
+  cells[Count.queueFull] = 9;
+  shortages.look(202_000, rows);
+  t.same(said, [], 'once a minute');
+  shortages.look(262_000, rows);
+  t.same(said.splice(0), [[{ worker: 1, datagrams: 9 }, 'send queue full, datagrams lost']]);
 });
