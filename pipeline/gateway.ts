@@ -16,6 +16,7 @@ import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
 import { makeNatMemory, type NatSizes } from './tables/nat-layout.js';
+import { repairNat } from './tables/nat-repair.js';
 import { NatState } from './tables/nat-state.js';
 import { Quiet, makeQuietMemory } from './tables/quiet.js';
 import { RateLimit, rateLimitBytes } from './tables/rate-limit.js';
@@ -71,8 +72,10 @@ export class Overseer {
   readonly reaper: Reaper;
   readonly #fragments: FragmentTable;
   readonly #quiet: Quiet;
+  readonly #memory: SharedArrayBuffer;
 
   constructor(state: SharedState) {
+    this.#memory = state.nat;
     this.#quiet = new Quiet(state.quiet);
     this.nat = new NatState(state.nat, state.sizes.nat, this.#quiet, state.ledgers.length + 1);
     this.reaper = new Reaper(this.nat, this.#quiet);
@@ -84,7 +87,7 @@ export class Overseer {
    * go on. False when the rest is up to the repair after another, which has died too and holds a lock still.
    */
   repairAfter(index: number): boolean {
-    const areFlows = this.nat.repair(ownerOf(index)), areFragments = this.#fragments.repair(ownerOf(index));
+    const areFlows = repairNat(this.nat, this.#memory, ownerOf(index)), areFragments = this.#fragments.repair(ownerOf(index));
     this.#quiet.leave(index);
     return areFlows && areFragments;
   }

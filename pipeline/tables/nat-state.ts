@@ -10,15 +10,15 @@
  * endpoint's inside lock, and a chain of the outside table under its outside lock, taken second. Buckets belong to locks,
  * so a chain has one writer at a time. Readers take no lock: chains grow at the head, and what is taken out of one still
  * leads on until nobody can be standing on it (quiet.ts). Every store leaves a table that a reader can use; what a worker
- * leaves half done when it dies is a leak at worst, and `repair` finds it.
+ * leaves half done when it dies is a leak at worst, and nat-repair.ts finds it.
  */
 import { sessionLifetime } from '../nat/tcp-state.js';
 import type { Timers } from '../policy-rows.js';
-import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords, isPlain } from './flows.js';
+import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords } from './flows.js';
 import { Locks, lockWords } from './locks.js';
 import {
-  B_CREATED, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, DEAD, FREE, GENERATION,
-  H_BINDINGS, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
+  B_CREATED, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, DEAD, FREE,
+  GENERATION, H_BINDINGS, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
 } from './nat-layout.js';
 import type { Quiet } from './quiet.js';
 import { hashWords } from './word-map.js';
@@ -169,7 +169,7 @@ export class NatState {
     this.#unlink(outsideAt, binding, B_NEXT_OUTSIDE);
     this.locks.unlock();
     Atomics.sub(w, H_BINDINGS, 1);
-    if (this.#quiet.isAlone) return this.#giveBack(binding);
+    if (this.#quiet.isAlone) return this.giveBack(binding);
     Atomics.store(w, at + B_SESSIONS, DEAD | this.#quiet.epoch);
     this.unbound?.push(binding);
   }
@@ -256,7 +256,7 @@ export class NatState {
   /** When the session's time is up: so long after a packet of either direction. */
   expires(session: number, timers: Timers): number {
     const f = this.#f;
-    const back = this.#inbound(session);
+    const back = this.inboundOf(session);
     const own = f[session + F_SEEN], other = back < 0 ? own : f[back + F_SEEN];
     const seen = (other - own | 0) > 0 ? other : own;
     return (seen >>> 0) + sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
@@ -266,7 +266,7 @@ export class NatState {
     const f = this.#f;
     const lifetime = sessionLifetime(this.sessionProtocol(session), this.state(session), timers);
     if ((now - f[session + F_SEEN] | 0) < lifetime) return false;
-    const back = this.#inbound(session);
+    const back = this.inboundOf(session);
     return back < 0 || (now - f[back + F_SEEN] | 0) >= lifetime;
   }
 
@@ -281,21 +281,21 @@ export class NatState {
   move(session: number, state: number, isFast: boolean): void {
     const f = this.#f;
     const how = state << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
-    const back = this.#inbound(session);
+    const back = this.inboundOf(session);
     f[session + F_DO] = f[session + F_DO] & mask | how;
     if (back >= 0) f[back + F_DO] = f[back + F_DO] & mask | how;
   }
 
   /** A packet of the session was seen: both records say so, for the fast path does not believe one that has been still for long. */
   touch(session: number, now: number): void {
-    const back = this.#inbound(session);
+    const back = this.inboundOf(session);
     this.#f[session + F_SEEN] = now;
     if (back >= 0) this.#f[back + F_SEEN] = now;
   }
 
   /** The policy of this generation allows the session, and its binding; its packets are still to be compiled. Needs the inside lock. */
   allowSession(session: number, generation: number): void {
-    const back = this.#inbound(session), binding = this.bindingOf(session);
+    const back = this.inboundOf(session), binding = this.bindingOf(session);
     if (binding >= 0) this.allow(binding, generation);
     this.#f[session + F_LANE] = generation << 24;
     if (back >= 0) this.#f[back + F_LANE] = generation << 24;
@@ -312,7 +312,7 @@ export class NatState {
    */
   close(session: number, mayWait = true): boolean {
     const w = this.#w, { flows } = this;
-    const back = this.#inbound(session), binding = this.bindingOf(session), tenant = this.sessionTenant(session);
+    const back = this.inboundOf(session), binding = this.bindingOf(session), tenant = this.sessionTenant(session);
     const count = this.#bindings + binding * BINDING_WORDS + B_SESSIONS;
     const isLast = binding >= 0 && w[count] === 1;
     if (isLast && !mayWait) {
@@ -332,79 +332,11 @@ export class NatState {
   /** Free a binding that was taken out, if nobody can hold it any more. */
   recycleBinding(binding: number): void {
     const sessions = Atomics.load(this.#w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS);
-    if (sessions < FREE && this.#quiet.isOver(sessions & ~DEAD)) this.#giveBack(binding);
+    if (sessions < FREE && this.#quiet.isOver(sessions & ~DEAD)) this.giveBack(binding);
   }
 
   /** There is room for a session, as far as numbers say. */
   get hasRoom(): boolean { return Atomics.load(this.#w, H_SESSIONS) < this.sizes.sessions; }
-
-  /**
-   * Put right what `owner`, who died, left half done: claims, a session in one direction, a binding in one chain, counts.
-   * Everybody else's changes wait meanwhile, half a second with a million sessions; packets of flows that are compiled do not. False when another has died, too,
-   * and holds a lock: then only what nobody else can put right is done, and the other's repair does the rest.
-   */
-  repair(owner: number): boolean {
-    this.locks.freeAllOf(owner); // every store leaves a usable table, so the locks may go before the repair
-    for (let at = 0; at < this.flows.end; at += FLOW_WORDS) if (this.flows.isClaimedBy(at, owner)) this.flows.unclaim(at);
-    return this.locks.withAll(STRIPES, () => this.#repair());
-  }
-
-  #repair(): void {
-    const w = this.#w, f = this.#f, { flows } = this;
-    const tally = new Int32Array(this.sizes.bindings), perTenant = new Int32Array(this.sizes.tenants + 1);
-    const plainBefore = flows.plainCount;
-    let sessions = 0, inbound = 0, plain = 0, bindings = 0;
-    for (let at = 0; at < flows.end; at += FLOW_WORDS) {
-      const kind = flows.kind(at);
-      if (this.isOpen(at)) {
-        const binding = this.bindingOf(at), back = this.#inbound(at);
-        if (binding >= 0 && back >= 0) {
-          if (((f[at + F_DO] ^ f[back + F_DO]) & (0xff00 | OP_FAST)) !== 0) this.move(at, this.state(at), (f[at + F_DO] & OP_FAST) !== 0); // the other record may not know yet
-          tally[binding]++;
-          perTenant[this.sessionTenant(at)]++;
-          sessions++;
-        } else {
-          if (back >= 0) flows.remove(back);
-          flows.remove(at);
-        }
-      } else if (kind === Kind.natIn) {
-        inbound++;
-      } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
-        plain++;
-      }
-    }
-    for (let at = 0; at < flows.end && inbound !== sessions; at += FLOW_WORDS) { // some have no other half
-      if (flows.kind(at) === Kind.natIn) {
-        const protocol = f[at] >>> 8 & 0xff, remotePort = f[at + F_PORTS] >>> 16;
-        const binding = this.findOutside(protocol, f[at + F_DST], f[at + F_PORTS] & 0xffff);
-        const session = binding < 0 ? -1 : this.findSession(this.tenantOf(binding), protocol, f[at + F_TO], f[at + F_DO] >>> 16, f[at + F_SRC], remotePort);
-        if (session < 0 || this.#inbound(session) !== at) flows.remove(at); // or somebody has opened it since, or by another binding
-      }
-    }
-    const free = this.#freeBindings();
-    for (let binding = 0; binding < tally.length; binding++) {
-      const at = this.#bindings + binding * BINDING_WORDS + B_SESSIONS;
-      if (w[at] === FREE && free[binding] === 0) this.#giveBack(binding);
-      if (w[at] < 0) continue;
-      w[at] = tally[binding];
-      bindings++;
-      if (tally[binding] === 0) {
-        this.unbind(binding);
-        bindings--;
-      }
-    }
-    Atomics.store(w, H_SESSIONS, sessions);
-    Atomics.store(w, H_BINDINGS, bindings);
-    perTenant.forEach((n, tenant) => Atomics.store(w, this.#perTenant + tenant, n));
-    flows.recountPlain(plainBefore, plain);
-  }
-
-  /** 1 for every binding on the free list. */
-  #freeBindings(): Uint8Array {
-    const free = new Uint8Array(this.sizes.bindings);
-    for (let link = Atomics.load(this.#w, H_FREE); link !== 0; link = this.#w[this.#bindings + (link - 1) * BINDING_WORDS + B_NEXT_INSIDE]) free[link - 1] = 1;
-    return free;
-  }
 
   /** Whether the only session of the binding at `at` is over. */
   #isOver(at: number, now: number, timers: Timers): boolean {
@@ -414,7 +346,8 @@ export class NatState {
       && this.sessionOutsidePort(latest) === (this.#w[at + B_PORTS] & 0xffff) && this.isExpired(latest, now, timers);
   }
 
-  #inbound(session: number): number {
+  /** The inbound record of a session, or -1. */
+  inboundOf(session: number): number {
     const f = this.#f;
     return this.findInbound(this.sessionProtocol(session), f[session + F_TO], f[session + F_DO] >>> 16, f[session + F_DST], f[session + F_PORTS] & 0xffff);
   }
@@ -434,7 +367,8 @@ export class NatState {
     return 0;
   }
 
-  #giveBack(binding: number): void {
+  /** Put a binding, which is nobody's, onto the free list. */
+  giveBack(binding: number): void {
     const w = this.#w;
     const at = this.#bindings + binding * BINDING_WORDS;
     Atomics.store(w, at + B_SESSIONS, FREE);
