@@ -174,7 +174,7 @@ t.test('HUP: a good config takes over and sessions it forbids are closed, a bad 
 });
 
 t.test('a send that fails costs that datagram and is counted, and the next one goes out', async t => {
-  const { daemon, peers } = await lab(t);
+  const { daemon, peers } = await lab(t, config => { config.gateway.workers = 1; });
   // The host of 10.0.0.9 is at the loopback's broadcast address, which a socket may not send to unasked.
   for (let i = 0; i < 3; i++) peers.hostA.send(fromA(udp(VM, 5000 + i, '10.0.0.9', 9)), daemon.port('gre'));
   const line = await daemon.line('send failed');
