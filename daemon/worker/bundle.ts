@@ -19,7 +19,7 @@ export interface Bundle {
   /** What peers see as sender: the address that they know as the gateway's PA. */
   readonly address: string;
   readonly connected: boolean;
-  readonly sockets: readonly Socket[];
+  readonly sockets: Socket[];
   /** Datagrams that waited in each socket when last sent through; 0 is the truth, more may have gone since. */
   readonly waiting: number[];
   /** Datagrams that ever had to wait in each socket. They leave in the order in which they came. */
@@ -45,18 +45,37 @@ export async function openBundle(parts: BundleParts): Promise<Bundle> {
   const { side, family, address, to } = parts;
   const sockets: Socket[] = [];
   try {
-    while (sockets.length < SOCKETS) {
-      const socket = await bindFree(parts);
-      sockets.push(socket);
-      if (to !== undefined) await connectSocket(socket, to.address, to.port);
-      socket.on('error', error => parts.failed(errorCode(error)));
-      sizeBuffer(socket, 'send', parts.bufferBytes);
-    }
+    while (sockets.length < SOCKETS) sockets.push(await openSocket(parts));
   } catch (error) {
     for (const socket of sockets) socket.close();
     throw error;
   }
   return { side, family, address, connected: to !== undefined, sockets, waiting: sockets.map(() => 0), queued: sockets.map(() => 0) };
+}
+
+async function openSocket(parts: BundleParts): Promise<Socket> {
+  const { to } = parts;
+  const socket = await bindFree(parts);
+  try {
+    if (to !== undefined) await connectSocket(socket, to.address, to.port);
+  } catch (error) {
+    socket.close();
+    throw error;
+  }
+  socket.on('error', error => parts.failed(errorCode(error)));
+  sizeBuffer(socket, 'send', parts.bufferBytes);
+  return socket;
+}
+
+/** Put another socket in place of number `i`, with a port of its own; what waits in the old one is given up. Unless the bundle is closed meanwhile. */
+export async function replaceSocket(bundle: Bundle, i: number, parts: BundleParts, isClosed: () => boolean): Promise<void> {
+  const socket = await openSocket(parts);
+  const unwanted = isClosed() ? socket : bundle.sockets[i];
+  if (unwanted !== socket) {
+    bundle.sockets[i] = socket;
+    bundle.waiting[i] = 0;
+  }
+  unwanted.close();
 }
 
 /** Datagrams that the kernel has not taken yet. */

@@ -10,11 +10,12 @@ import type { Outlet } from '../../pipeline/context.js';
 import { Side } from '../../pipeline/packet.js';
 import { Encap, PeerKind, type PolicyData } from '../../pipeline/policy.js';
 import type { Random } from '../../pipeline/random.js';
-import { closeBundle, openBundle, SOCKETS, waitingIn, type Bundle, type BundleParts } from './bundle.js';
+import { closeBundle, openBundle, replaceSocket, SOCKETS, waitingIn, type Bundle, type BundleParts } from './bundle.js';
 import { Count, sendErrorCell } from './counters.js';
 import type { Listen } from './messages.js';
 import { ASK_AFTER_ERROR, ASK_MOST, CROWD, MOST_OWN, Promotion, SHARE, type Route } from './promotion.js';
 import { errorCode } from './sockets.js';
+import { PATIENCE_MS, Unblock } from './unblock.js';
 
 /** Datagrams that may wait for the kernel in one socket; more are not sent. */
 const QUEUE_LIMIT = 1024;
@@ -31,6 +32,8 @@ export interface OutletParts {
   readonly random: Random;
   /** Destinations that may have sockets of their own. */
   readonly mostOwn?: number | undefined;
+  /** How long a datagram may wait in a shared socket. */
+  readonly patienceMs?: number | undefined;
   makeSocket(family: 4 | 6): Socket;
   /** An error of `send` or of a socket, or a port that was not to be had. */
   failed(what: 'send' | 'socket' | 'port', code: string): void;
@@ -40,6 +43,8 @@ export class SocketOutlet implements Outlet {
   readonly #parts: OutletParts;
   readonly #bundles: Bundle[] = [];
   readonly #promotion: Promotion;
+  readonly #unblock: Unblock;
+  #closed = false;
   // By peer of the policy in force; and each once, by what makes it another.
   #route: (Route | undefined)[] = [];
   #routes = new Map<string, Route>();
@@ -50,6 +55,11 @@ export class SocketOutlet implements Outlet {
       most: parts.mostOwn ?? MOST_OWN,
       open: (route, connects) => openBundle({ ...this.#opening(route.home), to: connects ? route : undefined, failed: code => this.#failedOn(route, code) }),
       failed: error => parts.failed('socket', errorCode(error)),
+    });
+    this.#unblock = new Unblock({
+      patienceMs: parts.patienceMs ?? PATIENCE_MS,
+      replace: (bundle, i) => replaceSocket(bundle, i, this.#opening(bundle), () => this.#closed),
+      failed: error => { if (!this.#closed) parts.failed('socket', errorCode(error)); },
     });
   }
 
@@ -130,6 +140,7 @@ export class SocketOutlet implements Outlet {
 
   /** Let busy destinations have sockets of their own, and idle ones lose them; `now` in ms. Call it a few times a second. Without it all share. */
   tick(now: number): void {
+    this.#unblock.tick(now, this.#bundles);
     this.#promotion.tick(now, this.#routes);
   }
 
@@ -150,6 +161,7 @@ export class SocketOutlet implements Outlet {
 
   /** The end: what is sent from now on goes nowhere. */
   close(): void {
+    this.#closed = true;
     this.#promotion.close(this.#routes);
     for (const bundle of this.#bundles.splice(0)) closeBundle(bundle);
     this.#route = [];
@@ -175,6 +187,10 @@ export class SocketOutlet implements Outlet {
   }
 
   #failedOn(route: Route, code: string): void {
+    if (code === 'ECANCELED') { // it waited in a socket that was given up
+      this.#parts.counters[Count.queueFull]++;
+      return;
+    }
     this.#parts.counters[sendErrorCell(code)]++;
     this.#parts.failed('send', code);
     route.asks = ASK_AFTER_ERROR;

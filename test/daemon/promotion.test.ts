@@ -33,14 +33,14 @@ async function farEnd(t: Test, port = 0) {
 
 interface Made { readonly socket: Socket; closed: boolean }
 
-async function outlet(t: Test, options: { mostOwn?: number; change?: (config: LabConfig) => void; tamper?: (socket: Socket, nth: number) => void } = {}) {
+async function outlet(t: Test, options: { mostOwn?: number; patienceMs?: number; change?: (config: LabConfig) => void; tamper?: (socket: Socket, nth: number) => void } = {}) {
   const peers = await openPeers();
   const made: Made[] = [];
   const failures: string[] = [];
   const counters = new Float64Array(COUNTERS.length);
   const it = new SocketOutlet({
     listen: [{ side: Side.both, carrier: Carrier.gre, family: 4, address: '127.0.0.1', port: 0 }],
-    bufferBytes: 262144, counters, random: seededRandom(process.pid), mostOwn: options.mostOwn,
+    bufferBytes: 262144, counters, random: seededRandom(process.pid), mostOwn: options.mostOwn, patienceMs: options.patienceMs ?? Infinity,
     makeSocket: family => {
       const socket = makeSocket(family);
       const entry: Made = { socket, closed: false };
@@ -153,6 +153,7 @@ class Kernel {
       else queue.push({ value: mem[0], done: typeof done === 'function' ? done as (error: Error | null) => void : undefined });
     }) as Socket['send'];
     socket.getSendQueueCount = () => queue.length;
+    socket.on('close', () => { for (const { done } of queue.splice(0)) done?.(Object.assign(new Error('send ECANCELED'), { code: 'ECANCELED' })); });
   };
 
   /** Take so many from socket `nth`. */
@@ -238,6 +239,43 @@ t.test('slow, and with errors on its path: its own sockets are not connected, so
   await until('one through them', () => again.got.length > 0 || undefined);
   t.equal(kernel.left.filter(value => value === 7).length, 0);
   t.equal(it.connected(), 0);
+});
+
+t.test('a shared socket in which a datagram waits longer than 200 ms is given up for another, with what waits in it, and serves others again', async t => {
+  const far = await farEnd(t);
+  const kernel = new Kernel();
+  const { it, made, counters, failures, send } = await outlet(t, { change: inetAt(far.port), patienceMs: 200, mostOwn: 0, tamper: kernel.tamper });
+  it.tick(1000);
+  kernel.isFull = true;
+  send('host-a', 3, 1, 6);
+  send('inet', 1, 2, 6);
+  send('host-a', 1, 1, 3);
+  it.tick(1200);
+  kernel.take(3, 1);
+  send('host-a', 1, 1, 3);
+  it.tick(1399);
+  t.equal(made.length, 8, 'not sooner');
+  it.tick(1400);
+  await until('the end of one', () => made[6].closed || undefined);
+  t.same(made.map(({ closed }) => closed), [false, false, false, false, false, false, true, false, false], 'and not the one from which something has left');
+  t.equal(counters[Count.queueFull], 4, 'counted as not sent');
+  t.same([counters[Count.other], failures], [0, []], 'and not as errors');
+  t.equal(it.pending(), 1);
+  send('inet', 1, 7, 6);
+  t.match(await until('the next', () => far.got[0]), { value: 7, from: { port: made[8].socket.address().port } });
+  t.ok(made[8].socket.address().port >= 49152);
+});
+
+t.test('closed while it gives a socket up, the outlet leaves none open', async t => {
+  const kernel = new Kernel();
+  const { it, made, send, close } = await outlet(t, { patienceMs: 200, tamper: kernel.tamper });
+  kernel.isFull = true;
+  send('inet', 1, 1, 0);
+  send('inet', 1, 1, 1);
+  it.tick(1000);
+  it.tick(1200);
+  close();
+  t.ok(await until('the end of all', () => made.length > 8 && made.every(({ closed }) => closed) || undefined));
 });
 
 t.test('when no more sockets are to be had, a slow destination takes those of one that has nothing waiting, and stays in the shared ones until then', async t => {
