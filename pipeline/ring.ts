@@ -200,8 +200,6 @@ export class RingReader {
   readonly #queue: number;
   readonly #mask: number;
   readonly #stride: number;
-  /** Sequences whose memory somebody still needs. */
-  readonly #kept = new Set<number>();
   #next: number;
   #head: number;
   /** The barrier that is next has held us up for too long. */
@@ -250,20 +248,10 @@ export class RingReader {
     this.#words[FINISHED] = this.#next;
   }
 
-  /** The slot in hand must not be written again until `release` of what is returned. */
-  keep(): number {
-    this.#kept.add(this.#next);
-    return this.#next;
-  }
-
-  release(sequence: number): void {
-    if (this.#kept.delete(sequence)) Atomics.store(this.#words, TAIL, this.#oldest());
-  }
-
   /** Give finished slots back, and tell those that wait at barriers. Once a batch. */
   publish(): void {
     Atomics.store(this.#words, PASSED, this.#next);
-    Atomics.store(this.#words, TAIL, this.#oldest());
+    Atomics.store(this.#words, TAIL, this.#next);
     if (Atomics.load(this.#words, WAITERS) === 0) return;
     Atomics.add(this.#words, EPOCH, 1);
     Atomics.notify(this.#words, EPOCH);
@@ -315,12 +303,5 @@ export class RingReader {
 
   #wordOf(sequence: number): number {
     return (HEADER_LEN + (sequence & this.#mask) * this.#stride) >>> 2;
-  }
-
-  /** Sequence of the oldest slot that is not free. */
-  #oldest(): number {
-    let oldest = this.#next;
-    for (const sequence of this.#kept) if (((sequence - oldest) | 0) < 0) oldest = sequence;
-    return oldest;
   }
 }

@@ -62,31 +62,6 @@ t.test('a full ring refuses, and takes again when slots were given back; the seq
   t.throws(() => makeRing(6, SLOT), /6 slots: not a power of two/);
 });
 
-t.test('slots that the kernel keeps are not written again, whatever is finished behind them', async t => {
-  const ring = makeRing(4, SLOT);
-  const writer = new RingWriter(ring), reader = new RingReader([ring], 0);
-  const kept: number[] = [];
-  const takeKeeping = (...which: number[]): void => {
-    for (let slot = reader.peek(); slot >= 0; slot = reader.peek()) {
-      reader.take();
-      if (which.includes(reader.mem[reader.atOf(slot)])) kept.push(reader.keep());
-      reader.finish();
-    }
-    reader.publish();
-  };
-  for (const i of [0, 1, 2, 3]) put(writer, i);
-  takeKeeping(1, 2);
-  t.equal(put(writer, 4), Written.awake, 'slot 0 is free');
-  t.equal(put(writer, 5), Written.full, 'slot 1 is kept');
-  reader.release(kept[1]);
-  t.equal(put(writer, 5), Written.full, 'slot 2 is free, but they are given back in order');
-  reader.release(kept[0]);
-  reader.release(kept[0]);
-  t.same([5, 6, 7].map(i => put(writer, i)), [Written.awake, Written.awake, Written.awake]);
-  t.equal(put(writer, 8), Written.full);
-  t.same(take(reader), [4, 5, 6, 7]);
-});
-
 t.test('another writer, or another reader, goes on where the one before stopped', async t => {
   const ring = makeRing(8, SLOT);
   const writer = new RingWriter(ring), reader = new RingReader([ring], 0);
