@@ -3,10 +3,12 @@
  * benches need in processes and threads of their own is this file again, told which part it plays.
  */
 import { writeFileSync } from 'node:fs';
+import { tuneCompiler } from '../daemon/worker/compiler.js';
 import { runBenches } from './cli.js';
 import { roleOf } from './live/roles.js';
 import { SUITE } from './suite.js';
 
+tuneCompiler(); // as in a worker
 const role = roleOf(process.argv);
 if (role !== undefined) {
   await role();

@@ -7,6 +7,7 @@ import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { PacketClock, readClock, TICK_MS } from './clock.js';
+import { tuneCompiler } from './compiler.js';
 import { Count } from './counters.js';
 import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
 import { SocketOutlet } from './outlet.js';
@@ -19,6 +20,7 @@ import { makeSource } from './source.js';
 const DRAIN_LOOK_MS = 10;
 
 if (parentPort === null) throw new Error('worker.js is a thread of causeway run, not a program');
+tuneCompiler();
 const control = parentPort;
 const start = workerData as WorkerStart;
 const tell = (message: FromWorker): void => control.postMessage(message);
