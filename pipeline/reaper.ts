@@ -46,7 +46,9 @@ export class Reaper {
     this.#freeLimbo();
     this.#quiet.advance();
     const isCrowded = this.#nat.sessionCount > CROWDED * this.#nat.sizes.sessions;
-    const round = isCrowded || now < this.#hurriesUntil ? HURRY_SECONDS : SWEEP_SECONDS;
+    const isHurried = now < this.#hurriesUntil;
+    this.#nat.flows.isCrowded = isHurried || isCrowded;
+    const round = isHurried || isCrowded ? HURRY_SECONDS : SWEEP_SECONDS;
     const part = Math.min(1, Math.abs(now - this.#sweptAt) / 1000 / round); // a clock that was set back sweeps too
     if (part === 0) return;
     this.#sweptAt = now;
@@ -81,7 +83,10 @@ export class Reaper {
    */
   revoke(policy: Policy, from: number, records: number): number {
     const { flows } = this.#nat;
-    if (from === 0 && !this.#quiet.isAlone) this.#hurriesUntil = this.#sweptAt + AFTER_RELOAD_MS;
+    if (from === 0 && !this.#quiet.isAlone) {
+      this.#hurriesUntil = this.#sweptAt + AFTER_RELOAD_MS;
+      flows.isCrowded = true;
+    }
     const end = Math.min(flows.end, (from + records) * FLOW_WORDS);
     for (let at = from * FLOW_WORDS; at < end; at += FLOW_WORDS) {
       if (this.#nat.isOpen(at)) {

@@ -33,9 +33,9 @@ const SPILL = 128;
 const FILL = 0.85;
 /**
  * The last record's place holds what the table says of itself: how many buckets behind a second one are in use (low byte) and, so that
- * this can fall again, how many were met since the sweep began (next byte); and plain flows.
+ * this can fall again, how many were met since the sweep began (next byte); plain flows; how many places these leave in a bucket.
  */
-const T_SPILLED = 0, T_PLAIN = 1;
+const T_SPILLED = 0, T_PLAIN = 1, T_SPARE = 2;
 /** Seconds without a packet after which a plain flow gives way to another when the table is full. */
 const YIELD_SECONDS = 2;
 /** Records looked at to find it. */
@@ -186,14 +186,15 @@ export class FlowTable {
   }
 
   /**
-   * Add a flow without a session; false when there is no room for another. It goes into its two buckets or nowhere, and leaves
-   * a place in them: sessions must not have to look far for one. Two threads may add the same, which does no harm.
+   * Add a flow without a session; false when there is no room for another. It goes into its two buckets or nowhere, and while
+   * `isCrowded` leaves a place in them. Two threads may add the same, which does no harm.
    */
   addPlain(key: number, src: number, dst: number, ports: number, hash: number, lane: number, to: number, op: number, seen: number): boolean {
     const { words } = this;
     if (Atomics.add(words, this.end + T_PLAIN, 1) < this.sizes.plain || this.#makeWay(hash, seen)) {
-      let at = this.#free(this.first(hash)) > 1 ? this.#claimIn(this.first(hash)) : -1;
-      if (at < 0 && this.#free(this.#second(hash)) > 1) at = this.#claimIn(this.#second(hash));
+      const spare = words[this.end + T_SPARE];
+      let at = this.#free(this.first(hash)) > spare ? this.#claimIn(this.first(hash)) : -1;
+      if (at < 0 && this.#free(this.#second(hash)) > spare) at = this.#claimIn(this.#second(hash));
       if (at >= 0) {
         this.publish(at, key, src, dst, ports, lane, to, op, seen);
         return true;
@@ -235,6 +236,9 @@ export class FlowTable {
 
   /** Buckets behind second ones that are looked through. */
   get spilled(): number { return Atomics.load(this.words, this.end + T_SPILLED) & 0xff; }
+
+  /** Many records wait to be freed, as after a reload: what comes in their place must leave sessions room. */
+  set isCrowded(isCrowded: boolean) { Atomics.store(this.words, this.end + T_SPARE, isCrowded ? 1 : 0); }
 
   get plainCount(): number { return Atomics.load(this.words, this.end + T_PLAIN); }
   /** A repair has counted `n` where it said `before`. If others were at work meanwhile, it stays: one too many at most, which the dead one counted. */
