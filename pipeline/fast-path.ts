@@ -8,7 +8,7 @@
  *
  * One long function, on purpose. Each byte is read once and each checksum patched once, with the offsets that the codecs
  * name; a call costs 3 to 9 ns here, and V8 stops putting one function into another at 920 bytes of bytecode, which the
- * reads use up: with a function a step it took 97 ns, this way 65. Every number is a signed 32-bit word, so that V8
+ * reads use up: with a function a step it took about twice as long (DESIGN.md). Every number is a signed 32-bit word, so that V8
  * keeps none on the heap; and what is needed of a policy lies in a few typed arrays.
  */
 import { copyBytes, putU16, putU32, s32, u16 } from '../codecs/bytes.js';

@@ -1,7 +1,7 @@
 /**
  * Flow records in shared memory: what the fast path knows about an IPv4 flow, key and action side by side, 32 bytes.
  *
- *   word 0  tenant:16 | protocol:8 | kind:8       key: `Flow.fromHost`, `fromUplink`, … name where the packet came from;
+ *   word 0  tenant:16 | protocol:8 | kind:8       key: `Kind.fromHost`, `fromUplink`, … name where the packet came from;
  *   word 1  source                                the tenant is 0 where only the flow itself tells it (NAT from outside)
  *   word 2  destination
  *   word 3  source port:16 | destination port:16
@@ -11,8 +11,8 @@
  *   word 6  new port:16 | state:8 | `Op`:8
  *   word 7  when it was last seen, seconds; like all times here a word that wraps round, so compared by difference
  *
- * A key has two buckets of four records to be in; where both are full, one of those that follow the second, where only
- * the slow path looks. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
+ * A key has two buckets of four records to be in; where both are full, a session's may lie in one of those that follow the
+ * second, as far behind as the table says of itself. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
  *
  *   - A free record is all zero. A writer claims it by compare-and-swap of word 0, fills it, and stores word 0 last.
  *   - Taken out, it keeps its words, under a word 0 that no key equals and that says when; it is zeroed only when
@@ -24,7 +24,7 @@
  */
 import type { Quiet } from './quiet.js';
 
-export const F_KEY = 0, F_SRC = 1, F_DST = 2, F_PORTS = 3, F_LANE = 4, F_TO = 5, F_DO = 6, F_SEEN = 7;
+export const F_SRC = 1, F_DST = 2, F_PORTS = 3, F_LANE = 4, F_TO = 5, F_DO = 6, F_SEEN = 7;
 export const FLOW_WORDS = 8;
 const BUCKET_WORDS = 4 * FLOW_WORDS;
 /** Buckets behind the second that are tried when both are full: more than a million sessions ever need when all limits are reached, so that these and nothing else say when it is full. */
