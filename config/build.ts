@@ -2,9 +2,9 @@
  * From a draft without problems to the Config that everyone else sees: defaults that depend on other values, the two
  * prefixes of a subnet in one list, every record in its VSID, and all of it frozen.
  */
-import { aclName } from './check/acls.js';
 import type { Node } from './jsonc.js';
-import type { AclDraft, GatewayDraft, SubnetDraft } from './schema.js';
+import { localsOf, macIn, prefixIn, type RuleView } from './rule-scope.js';
+import type { GatewayDraft, SubnetDraft } from './schema.js';
 import type { Acl, Address, Config, Endpoint, Gateway, LookupRecord, Mac, Nat, Prefix, Socket, Subnet, Tenant, Via } from './types.js';
 import { subnetName, type SubnetPart, type TenantView, type View } from './view.js';
 
@@ -84,7 +84,7 @@ function buildTenant(view: TenantView, mtu: number): Tenant {
     sites: mapFrozen(t.sites, s => (
       { line: s.line, name: s.name, type: s.type, pa: s.pa, key: s.key, prefixes: freeze([...s.prefixes]), mtu: s.mtu ?? mtu }
     )),
-    acls: mapFrozen(t.acls, buildAcl),
+    acls: mapFrozen(view.rules, buildAcl),
   };
 }
 
@@ -109,7 +109,12 @@ function buildNat(nat: Exclude<Whole<TenantView['draft']>['nat'], null>): Nat {
   });
 }
 
-function buildAcl(a: Whole<AclDraft>, index: number): Acl {
-  const { line, weight, action, direction, protocol, local, remote, localPort, remotePort } = a;
-  return { line, name: aclName(a.name, index) ?? '', weight, action, direction, protocol, local, remote, localPort, remotePort };
+function buildAcl(rule: RuleView): Acl {
+  const { line, weight, action, direction, protocol, local, remote, localPort, remotePort, stateful, idleTimeout } = whole(rule.draft);
+  const locals = localsOf(rule);
+  return {
+    line, name: rule.name ?? '', scope: freeze(rule.scope), weight, action, direction, protocol,
+    local: locals === null ? null : freeze([...locals]), localMac: macIn(local), remote: prefixIn(remote), remoteMac: macIn(remote),
+    localPort, remotePort, stateful, idleTimeout,
+  };
 }

@@ -144,6 +144,11 @@ export function parseAddressOrPrefix(text: string): Prefix | Refusal<Prefix> {
   return address instanceof Refusal ? new Refusal(address.message, 'write 10.0.0.5, 10.0.0.0/24 or "any"') : hostPrefix(address);
 }
 
+/** An end of a rule: an address, a prefix, or the MAC of an adapter. */
+export function parseRuleEnd(text: string): Prefix | Mac | Refusal<Prefix | Mac> {
+  return MAC.test(text) ? parseMac(text) : parseAddressOrPrefix(text);
+}
+
 /** A pool entry may not be wider: a slip in a prefix length should not claim half the Internet. */
 const WIDEST_POOL_ENTRY = 65536;
 

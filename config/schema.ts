@@ -7,7 +7,7 @@
 import { parseAddress, parsePrefix } from './address.js';
 import { type Draft, type Kind, either, flag, list, oneOf, oneOrMore, optional, preset, required, sections, text, whole } from './kinds.js';
 import { parseProtocol, PROTOCOL_WORDS } from './protocol.js';
-import { GUID, MAC, NAME, parseAddressOrPrefix, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseRssKey, parseSocket, parseVia, RSS_KEY } from './scalars.js';
+import { GUID, MAC, NAME, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseRssKey, parseRuleEnd, parseSocket, parseVia, RSS_KEY } from './scalars.js';
 import { section } from './section.js';
 import { Refusal } from './refusal.js';
 import type { PortRange } from './types.js';
@@ -18,7 +18,7 @@ const V6 = '[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*';
 const name = text('name', 'a name', 'red', { pattern: NAME.source }, parseName);
 const address = text('address', 'an IP address', '192.0.2.1', { pattern: `^(${V4}|${V6})$` }, parseAddress);
 const prefix = text('prefix', 'an IP prefix', '10.0.0.0/24', { pattern: `^(${V4}|${V6})/[0-9]{1,3}$` }, parsePrefix);
-const addressOrPrefix = text('addressOrPrefix', 'an IP address or prefix', '10.0.0.5', { pattern: `^(${V4}|${V6})(/[0-9]{1,3})?$` }, parseAddressOrPrefix);
+const ruleEnd = text('ruleEnd', 'an IP address, a prefix or a MAC address', '10.0.0.5', { anyOf: [{ pattern: `^(${V4}|${V6})(/[0-9]{1,3})?$` }, { pattern: MAC.source }] }, parseRuleEnd);
 const pa = text('pa', 'a PA: an IP address, optionally with a port', '192.0.2.11', { pattern: `^(${V4}(:[0-9]+)?|${V6}|\\[${V6}\\](:[0-9]+)?)$` }, parseEndpoint);
 const listener = text('listener', 'an address and a port', '127.0.0.1:9464', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseListener);
 const socket = text('socket', 'an IPv4 address and a port', '203.0.113.10:80', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseSocket);
@@ -138,6 +138,20 @@ const uplinks = section('uplinks', 'A machine on the far side: an Internet route
   mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1500),
 });
 
+const acls = section('acls', 'An access rule between a VM and the rest. Under a tenant it is about all of its VMs, under a subnet or a record about those only; all rules of a tenant are asked in one order: larger weight first, the first that allows or denies decides, without a match packets pass.', {
+  name: optional(name, 'What to call it in output; without it, "acl-", under a subnet or record its name or CA, and its place in the list, counted from 1.', 'no-ssh'),
+  weight: preset(whole('', -2147483648, 2147483647), 0, 'Rules of larger weight are asked first; among equals measure, deny, allow, then the order of the file.', 10),
+  action: required(oneOf(['allow', 'deny', 'measure']), 'What happens on a match. measure counts packets and bytes and goes on with the next rule.', 'deny'),
+  direction: required(oneOf(['inbound', 'outbound']), 'As the VM sees it: inbound is towards it.', 'inbound'),
+  protocol: preset(protocol, 'any', 'IP protocol.', 'tcp'),
+  local: preset(either(ruleEnd, 'any', null), 'any', 'Addresses on the VM’s side, or the MAC of its record.', '10.0.0.5'),
+  remote: preset(either(ruleEnd, 'any', null), 'any', 'Addresses on the other side, or the MAC that the VM sees there: the gateway’s where packets are routed.', '198.51.100.0/24'),
+  localPort: optional(ports, 'Port or ports on the VM’s side; tcp and udp only.', 22),
+  remotePort: optional(ports, 'Port or ports on the other side; tcp and udp only.', '49152-49182'),
+  stateful: preset(flag, false, 'Whether a packet that it allows lets the rest of its flow pass, both ways, ahead of all rules. With allow only.'),
+  idleTimeout: preset(seconds, 3600, 'How long that lasts without traffic. With stateful only.'),
+});
+
 const subnets = section('subnets', 'A virtual subnet: one VSID, one broadcast domain, an IPv4 prefix, an IPv6 prefix or both.', {
   vsid: required(vsid, 'Virtual subnet id, 4096 to 16777214; no two subnets of a file share one.', 5001),
   name: optional(name, 'What to call it in output; without it, "vsid-" and the VSID.', 'red-web'),
@@ -146,6 +160,7 @@ const subnets = section('subnets', 'A virtual subnet: one VSID, one broadcast do
   prefix6: optional(prefix, 'IPv6 prefix of its CAs.', '2001:db8:1::/64'),
   gateway6: optional(address, 'The gateway’s own IPv6 CA in it; without it, the lowest host address.', '2001:db8:1::1'),
   hosts: optional(list(name, 1), 'Hosts that may speak for this VSID; without it, every host with a record of this tenant.', ['host-a', 'host-b']),
+  acls: preset(sections(acls), [], 'Access rules about this subnet.'),
 });
 
 const records = section('records', 'A lookup record: which MAC and which host stand behind a CA.', {
@@ -156,6 +171,7 @@ const records = section('records', 'A lookup record: which MAC and which host st
   mac: required(mac, 'MAC of the VM’s adapter.', '00:15:5d:00:00:05'),
   host: required(name, 'The host the VM runs on.', 'host-a'),
   vsid: optional(vsid, 'Its VSID; may be left out when the CA lies in a subnet of the tenant.', 5001),
+  acls: preset(sections(acls), [], 'Access rules about this CA.'),
 });
 
 const routes = section('routes', 'A customer route. The longest prefix wins, then the lowest metric; connected subnets need none.', {
@@ -189,18 +205,6 @@ const sites = section('sites', 'A tenant’s remote network behind a tunnel.', {
   key: optional(key, 'GRE key; sites that share a PA need different ones.', 9001),
   prefixes: required(list(prefix, 1), 'The site’s networks. Only sources in them are let in.', ['192.168.50.0/24']),
   mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1400),
-});
-
-const acls = section('acls', 'An access rule between a VM and the rest. Larger weight first, first match decides; without a match packets pass.', {
-  name: optional(name, 'What to call it in output; without it, "acl-" and its place in the list, counted from 1.', 'no-ssh'),
-  weight: preset(whole('', -2147483648, 2147483647), 0, 'Rules of larger weight are asked first; among equals, deny before allow.', 10),
-  action: required(oneOf(['allow', 'deny']), 'What happens on a match.', 'deny'),
-  direction: required(oneOf(['inbound', 'outbound']), 'As the VM sees it: inbound is towards it.', 'inbound'),
-  protocol: preset(protocol, 'any', 'IP protocol.', 'tcp'),
-  local: preset(either(addressOrPrefix, 'any', null), 'any', 'Addresses on the VM’s side.', '10.0.0.5'),
-  remote: preset(either(addressOrPrefix, 'any', null), 'any', 'Addresses on the other side.', '198.51.100.0/24'),
-  localPort: optional(ports, 'Port or ports on the VM’s side; tcp and udp only.', 22),
-  remotePort: optional(ports, 'Port or ports on the other side; tcp and udp only.', '49152-49182'),
 });
 
 const tenants = section('tenants', 'A tenant: one routing domain, whose addresses may be those of any other tenant too.', {

@@ -160,6 +160,7 @@ export interface Tenant {
   readonly nat: Nat | null;
   readonly forward: Forward | null;
   readonly sites: readonly Site[];
+  /** Its own, its subnets' and its records', in the order of the file. */
   readonly acls: readonly Acl[];
 }
 
@@ -242,20 +243,30 @@ export interface Site {
   readonly mtu: number;
 }
 
-/** HNV's extended port ACL. Larger weight first, the first match decides; local is the CA side. */
+/** What a rule was written under. */
+export type AclScope = { readonly kind: 'tenant' } | { readonly kind: 'subnet'; readonly vsid: number } | { readonly kind: 'record'; readonly ca: string };
+
+/** HNV's extended port ACL. Larger weight first, the first that allows or denies decides; local is the CA side. */
 export interface Acl {
   readonly line: number;
   readonly name: string;
+  readonly scope: AclScope;
   readonly weight: number;
-  readonly action: 'allow' | 'deny';
+  readonly action: 'allow' | 'deny' | 'measure';
   /** As the VM sees it: inbound is towards the CA. */
   readonly direction: 'inbound' | 'outbound';
   /** IP protocol number; null is any. */
   readonly protocol: number | null;
-  readonly local: Prefix | null;
+  /** Prefixes of which one must hold the VM, within the scope; null is any. */
+  readonly local: readonly Prefix[] | null;
+  readonly localMac: Mac | null;
   readonly remote: Prefix | null;
+  readonly remoteMac: Mac | null;
   readonly localPort: PortRange | null;
   readonly remotePort: PortRange | null;
+  readonly stateful: boolean;
+  /** Seconds; means something where it is stateful. */
+  readonly idleTimeout: number;
 }
 
 /** One thing wrong with a config. Line and column count from 1. */

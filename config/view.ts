@@ -6,6 +6,7 @@
  */
 import { makeIndex, findLongest, type PrefixIndex } from './prefix-index.js';
 import type { Reporter } from './problems.js';
+import { viewRules, type RuleView } from './rule-scope.js';
 import { lowestHost } from './scalars.js';
 import type { ConfigDraft, HostDraft, RecordDraft, SiteDraft, SubnetDraft, TenantDraft, UplinkDraft } from './schema.js';
 import type { Address, Prefix } from './types.js';
@@ -49,6 +50,8 @@ export interface TenantView {
   readonly owners: ReadonlyMap<string, RecordDraft>;
   readonly recordsKnown: boolean;
   readonly sites: Named<SiteDraft>;
+  /** All rules, in the order of the file. */
+  readonly rules: readonly RuleView[];
 }
 
 export function makeView(draft: ConfigDraft, reporter: Reporter): View {
@@ -78,7 +81,7 @@ function viewTenant(draft: TenantDraft): TenantView {
   return {
     draft, title: titled('tenant', draft), parts, partsOf, index, byVsid, placed, owners, recordsKnown,
     subnetsKnown: draft.subnets?.every(s => s.vsid !== undefined && s.prefix !== undefined && s.prefix6 !== undefined) ?? false,
-    sites: named(draft.sites),
+    sites: named(draft.sites), rules: viewRules(draft, subnetName, subnet => (partsOf.get(subnet) ?? []).map(part => part.prefix)),
   };
 }
 

@@ -1,11 +1,11 @@
 /**
  * From a valid config to the pipeline's rows. Config and pipeline do not know each other; this is where they meet.
  */
-import type { Address, Config, Endpoint, Prefix, Tenant } from '../config/types.js';
+import type { Acl, Address, Config, Endpoint, Prefix, Tenant } from '../config/types.js';
 import { compilePolicy } from '../pipeline/compile.js';
 import { slotBytesFor, type StateSizes } from '../pipeline/gateway.js';
 import type { PolicyData } from '../pipeline/policy.js';
-import type { PolicyRows, PrefixRow, TenantRow } from '../pipeline/policy-rows.js';
+import type { PolicyRows, PrefixRow, RuleRow, TenantRow } from '../pipeline/policy-rows.js';
 
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
 
@@ -102,9 +102,7 @@ function tenantRow(tenant: Tenant, id: number): TenantRow {
     },
     forward: tenant.forward,
     sites: tenant.sites.map(site => ({ ...underlay(site), key: site.key, prefixes: site.prefixes.map(prefixRow) })),
-    rules: tenant.acls.map(acl => ({
-      ...acl, local: acl.local === null ? null : prefixRow(acl.local), remote: acl.remote === null ? null : prefixRow(acl.remote),
-    })),
+    rules: tenant.acls.flatMap(ruleRows),
   };
 }
 
@@ -120,3 +118,13 @@ function prefixRow(prefix: Prefix): PrefixRow {
 function ipv4(address: Address): number {
   return address.words[3];
 }
+/** A rule about several prefixes is as many entries. */
+function ruleRows(acl: Acl): RuleRow[] {
+  const { line, name, weight, action, direction, protocol, localMac, remoteMac, localPort, remotePort } = acl;
+  const locals = acl.local === null ? [null] : acl.local.map(prefixRow);
+  return locals.map(local => ({
+    line, name, weight, action, direction, protocol, local, localMac, remoteMac, localPort, remotePort,
+    remote: acl.remote === null ? null : prefixRow(acl.remote), idle: acl.stateful ? acl.idleTimeout : null,
+  }));
+}
+

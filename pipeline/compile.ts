@@ -7,7 +7,7 @@ import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
 import {
-  ANY_PROTOCOL, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
+  ANY_PROTOCOL, Action, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
   type SubnetColumns, type TenantColumns,
 } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
@@ -36,7 +36,10 @@ class Draft {
   readonly #records = new ColumnsBuilder(['kind', 'subnet', 'macHigh', 'macLow', 'peer', 'line'], ['ca']);
   readonly #routes = new ColumnsBuilder(['via', 'target', 'bits', 'line'], []);
   readonly #rules = new ColumnsBuilder(
-    ['outbound', 'deny', 'family', 'protocol', 'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line'], ['local', 'localMask', 'remote', 'remoteMask'],
+    [
+      'outbound', 'action', 'idle', 'order', 'family', 'protocol', 'localMacHigh', 'localMacLow', 'remoteMacHigh', 'remoteMacLow',
+      'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line',
+    ], ['local', 'localMask', 'remote', 'remoteMask'],
   );
   readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'externalPort', 'internal', 'internalPort', 'line'], []);
   readonly #poolRanges: number[] = [];
@@ -83,7 +86,8 @@ class Draft {
       natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids),
       forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
       poolFirst: shared32(ids), poolRanges: new Uint32Array(0), poolTotal: shared32(ids),
-      ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
+      ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), meterInbound: shared32(ids), meterEnd: shared32(ids),
+      gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
     };
   }
 
@@ -128,12 +132,7 @@ class Draft {
       this.#tenants.forwardLine[id] = line;
       this.#greKeys.add(uplink, keyed(key), key ?? 0, 0, 0, id);
     }
-    const rules = inOrder(tenant.rules);
-    this.#tenants.ruleFirst[id] = this.#rules.count;
-    for (const rule of rules) if (rule.direction === 'outbound') this.#addRule(rule);
-    this.#tenants.ruleInbound[id] = this.#rules.count;
-    for (const rule of rules) if (rule.direction === 'inbound') this.#addRule(rule);
-    this.#tenants.ruleEnd[id] = this.#rules.count;
+    this.#addRules(id, inOrder(tenant.rules));
   }
 
   build(rows: PolicyRows, generation: number): PolicyData {
@@ -233,7 +232,25 @@ class Draft {
     }
   }
 
-  #addRule(rule: RuleRow): void {
+  #addRules(tenant: number, rules: readonly RuleRow[]): void {
+    const add = (direction: RuleRow['direction'], measures: boolean): number => {
+      let order = 0;
+      for (const rule of rules) {
+        if (rule.direction !== direction) continue;
+        if ((rule.action === 'measure') === measures) this.#addRule(rule, order);
+        order++;
+      }
+      return this.#rules.count;
+    };
+    const columns = this.#tenants;
+    columns.ruleFirst[tenant] = this.#rules.count;
+    columns.ruleInbound[tenant] = add('outbound', false);
+    columns.ruleEnd[tenant] = add('inbound', false);
+    columns.meterInbound[tenant] = add('outbound', true);
+    columns.meterEnd[tenant] = add('inbound', true);
+  }
+
+  #addRule(rule: RuleRow, order: number): void {
     const { from: localFrom, to: localTo } = rule.localPort ?? ANY_PORT;
     const { from: remoteFrom, to: remoteTo } = rule.remotePort ?? ANY_PORT;
     const local = rule.local ?? ANY_PREFIX;
@@ -241,7 +258,9 @@ class Draft {
     const onlyIpv6 = (rule.local !== null && local.bits < V4_BITS) || (rule.remote !== null && remote.bits < V4_BITS);
     this.#names.rules.push(rule.name);
     this.#rules.add({
-      outbound: rule.direction === 'outbound' ? 1 : 0, deny: rule.action === 'deny' ? 1 : 0, family: onlyIpv6 ? 6 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
+      outbound: rule.direction === 'outbound' ? 1 : 0, action: Action[rule.action], idle: rule.idle ?? 0, order,
+      localMacHigh: rule.localMac?.high ?? NONE, localMacLow: rule.localMac?.low ?? 0, remoteMacHigh: rule.remoteMac?.high ?? NONE, remoteMacLow: rule.remoteMac?.low ?? 0,
+      family: onlyIpv6 ? 6 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
   }
@@ -301,7 +320,9 @@ function masked({ words, bits }: PrefixRow): Words {
   return [words[0] & mask[0], words[1] & mask[1], words[2] & mask[2], words[3] & mask[3]];
 }
 
-/** Highest weight first, at equal weight deny before allow, then as written. */
+const ACTION_ORDER = { measure: 0, deny: 1, allow: 2 } as const;
+
+/** Highest weight first, at equal weight measure, deny, allow, then as written. */
 function inOrder(rules: readonly RuleRow[]): RuleRow[] {
-  return [...rules].sort((a, b) => b.weight - a.weight || Number(b.action === 'deny') - Number(a.action === 'deny'));
+  return [...rules].sort((a, b) => b.weight - a.weight || ACTION_ORDER[a.action] - ACTION_ORDER[b.action]);
 }

@@ -1,6 +1,7 @@
 /** What a worker's stages share: the policy in force, the state, and where packets leave. */
 import { GreView } from '../codecs/gre.js';
 import { Ipv6View } from '../codecs/ipv6.js';
+import { Question } from './acl/question.js';
 import type { Ledger } from './ledger.js';
 import type { Packet } from './packet.js';
 import type { Policy } from './policy.js';
@@ -56,6 +57,7 @@ export class Context {
   readonly ipv6 = new Ipv6View();
   readonly quoted = new Ipv6View();
   readonly exit = new Exit();
+  readonly question = new Question();
   /** One slot with headroom, for packets that grow and those made here. */
   scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 

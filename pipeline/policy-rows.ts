@@ -89,16 +89,22 @@ export interface NatRow {
   readonly pool: readonly PrefixRow[];
   readonly mappings: readonly MappingRow[];
 }
+export interface MacRow { readonly high: number; readonly low: number }
+/** An entry of an ACL. A rule about several prefixes is as many entries, of one name and line. */
 export interface RuleRow {
   readonly line: number;
   readonly name: string;
   readonly weight: number;
-  readonly action: 'allow' | 'deny';
+  readonly action: 'allow' | 'deny' | 'measure';
+  /** Of a stateful entry, seconds without traffic until its state ends; null without state. */
+  readonly idle: number | null;
   /** As the VM sees it. */
   readonly direction: 'inbound' | 'outbound';
   readonly protocol: number | null;
   readonly local: PrefixRow | null;
+  readonly localMac: MacRow | null;
   readonly remote: PrefixRow | null;
+  readonly remoteMac: MacRow | null;
   readonly localPort: PortRow | null;
   readonly remotePort: PortRow | null;
 }

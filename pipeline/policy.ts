@@ -14,6 +14,8 @@ export const PeerKind = { host: 1, uplink: 2, site: 3 } as const;
 export const Encap = { nvgre: 0, vxlan: 1, gre: 2 } as const;
 export const RecordKind = { static: 1, l2only: 2, wildcard: 3, gateway: 4 } as const;
 export const Via = { subnet: 1, nat: 2, forward: 3, site: 4, record: 5, drop: 6 } as const;
+/** What an entry does with what it matches; measure counts and goes on. */
+export const Action = { allow: 0, deny: 1, measure: 2 } as const;
 /** A rule's protocol column: every protocol. */
 export const ANY_PROTOCOL = 256;
 /** Stands for "none" in an index column. */
@@ -72,9 +74,14 @@ export interface RouteColumns {
 }
 export interface RuleColumns {
   readonly names: readonly string[];
-  /** 1 outbound, 0 inbound; 1 deny, 0 allow. */
+  /** 1 outbound, 0 inbound. */
   readonly outbound: Uint32Array;
-  readonly deny: Uint32Array;
+  /** Of `Action`. */
+  readonly action: Uint32Array;
+  /** Seconds without traffic until the state of a stateful entry ends; 0 keeps no state. */
+  readonly idle: Uint32Array;
+  /** Place in the evaluation of its tenant and direction, from 0, entries that measure among the others. */
+  readonly order: Uint32Array;
   /** Or `ANY_PROTOCOL`. */
   readonly protocol: Uint32Array;
   /** 6 where a prefix is so short that it would hold the mapped form of IPv4 too, as ::/0 does; else 0, and the prefixes tell. */
@@ -84,6 +91,11 @@ export interface RuleColumns {
   readonly localMask: Uint32Array;
   readonly remote: Uint32Array;
   readonly remoteMask: Uint32Array;
+  /** The VM's adapter, and the one it sees on the other side; NONE in the high half for any. */
+  readonly localMacHigh: Uint32Array;
+  readonly localMacLow: Uint32Array;
+  readonly remoteMacHigh: Uint32Array;
+  readonly remoteMacLow: Uint32Array;
   /** Bounds, inclusive. 0..65535 with `ports` 0: also packets without ports. */
   readonly ports: Uint32Array;
   readonly localFrom: Uint32Array;
@@ -120,10 +132,13 @@ export interface TenantColumns {
   readonly poolFirst: Uint32Array;
   readonly poolRanges: Uint32Array;
   readonly poolTotal: Uint32Array;
-  /** Slices of the rules, in order of evaluation: outbound ones from `ruleFirst` up to `ruleInbound`, inbound ones from there up to `ruleEnd`. */
+  /** Slices of the rules that allow or deny, in order of evaluation: outbound ones from `ruleFirst` up to `ruleInbound`, inbound ones from there up to `ruleEnd`. */
   readonly ruleFirst: Uint32Array;
   readonly ruleInbound: Uint32Array;
   readonly ruleEnd: Uint32Array;
+  /** The same of those that measure; they begin where the others end. */
+  readonly meterInbound: Uint32Array;
+  readonly meterEnd: Uint32Array;
   /** Any subnet's gateway record of each family, to speak from when no better is known; NONE without. */
   readonly gateway4: Uint32Array;
   readonly gateway6: Uint32Array;

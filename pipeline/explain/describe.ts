@@ -3,7 +3,7 @@ import { ipv4Ttl } from '../../codecs/ipv4.js';
 import { ipv6HopLimit } from '../../codecs/ipv6.js';
 import { Fate, type Context } from '../context.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
-import { PeerKind } from '../policy.js';
+import { Action, PeerKind } from '../policy.js';
 import { REASON_NAMES, reasonRow } from '../reasons.js';
 import { endpointText, flowText, ipv4Text, lineText, peerText, subnetText, tenantText } from './words.js';
 
@@ -38,7 +38,7 @@ export function reasonText(reason: number): string {
 
 function ruleText(p: Packet, c: Context): string {
   const { rules } = c.policy;
-  return p.rule < 0 || rules.deny[p.rule] === 0 ? '' : ` (${rules.names[p.rule]}, ${lineText(c.policy, rules.line[p.rule])})`;
+  return p.rule < 0 || rules.action[p.rule] !== Action.deny ? '' : ` (${rules.names[p.rule]}, ${lineText(c.policy, rules.line[p.rule])})`;
 }
 
 /** Where a forwarded packet went: peer, and the virtual subnet or key there. */

@@ -4,7 +4,7 @@ import { Icmpv6Type } from '../../codecs/icmpv6.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { V4_BITS, isMapped } from '../address.js';
 import { Fragment, type Packet } from '../packet.js';
-import { NONE, PeerKind, RecordKind, Via, type Policy } from '../policy.js';
+import { Action, NONE, PeerKind, RecordKind, Via, type Policy } from '../policy.js';
 import { maskWord } from '../tables/lpm.js';
 
 
@@ -141,9 +141,11 @@ export function routeText(policy: Policy, route: number, p: Packet): string {
   }
 }
 
+const ACTION_WORDS: readonly string[] = Object.keys(Action);
+
 export function ruleText(policy: Policy, rule: number): string {
   const { rules } = policy;
-  return `${rules.outbound[rule] === 1 ? 'outbound' : 'inbound'} entry ${rules.names[rule]}: ${rules.deny[rule] === 1 ? 'deny' : 'allow'}`;
+  return `${rules.outbound[rule] === 1 ? 'outbound' : 'inbound'} entry ${rules.names[rule]}: ${ACTION_WORDS[rules.action[rule]]}`;
 }
 
 /** Protocol and both ends as the tenant sees them; empty before `inner` has read them. */

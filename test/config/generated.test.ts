@@ -44,7 +44,9 @@ t.test('every field has help, and an example or a default that its own kind acce
 /** Declared keys and Config keys differ only here, and for a reason. */
 const RESHAPED: Readonly<Record<string, { readonly gone: readonly string[]; readonly made: readonly string[] }>> = {
   config: { gone: ['$schema'], made: ['file'] },
-  subnets: { gone: ['prefix', 'gateway', 'prefix6', 'gateway6'], made: ['prefixes'] }, // one list for both families
+  subnets: { gone: ['prefix', 'gateway', 'prefix6', 'gateway6', 'acls'], made: ['prefixes'] }, // one list for both families; all rules are the tenant's
+  records: { gone: ['acls'], made: [] },
+  acls: { gone: [], made: ['scope', 'localMac', 'remoteMac'] },
 };
 
 /** Sections of Config that nobody needs the line of. */

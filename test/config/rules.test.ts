@@ -201,7 +201,7 @@ const ACLS: readonly Case[] = [
   ['a VM’s side where no VM is', { 'tenants[0].acls[0].local': '10.7.0.0/24' }, 'tenants[0].acls[0].local', /the rule never matches/],
   ['two rules of one name', { 'tenants[0].acls[1]': { name: 'no-ssh', action: 'deny', direction: 'outbound' } }, 'tenants[0].acls[1].name', /has a rule of this name/],
   ['two rules that contradict each other', { 'tenants[0].acls[1]': { weight: 10, action: 'allow', direction: 'inbound', protocol: 'tcp', localPort: 22 } }, 'tenants[0].acls[1]', /matches the same as the rule of line \d+/],
-  ['an action nobody knows', { 'tenants[0].acls[0].action': 'drop' }, 'tenants[0].acls[0].action', /not "allow" or "deny"/],
+  ['an action nobody knows', { 'tenants[0].acls[0].action': 'drop' }, 'tenants[0].acls[0].action', /not "allow" or "deny" or "measure"/],
   ['a weight with a fraction', { 'tenants[0].acls[0].weight': 1.5 }, 'tenants[0].acls[0].weight', /not a whole number/],
 ];
 

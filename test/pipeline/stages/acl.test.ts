@@ -4,7 +4,8 @@ import type { Context } from '../../../pipeline/context.js';
 import { Fate } from '../../../pipeline/context.js';
 import { Packet } from '../../../pipeline/packet.js';
 import { makeSieve } from '../../../pipeline/compile.js';
-import { ANY_PROTOCOL, type RuleColumns } from '../../../pipeline/policy.js';
+import { Question } from '../../../pipeline/acl/question.js';
+import { ANY_PROTOCOL, Action, NONE, type RuleColumns } from '../../../pipeline/policy.js';
 import { Reason } from '../../../pipeline/reasons.js';
 import { maskWord } from '../../../pipeline/tables/lpm.js';
 import { seeded } from '../../support/seeded.js';
@@ -23,13 +24,14 @@ function address(): number[] {
 function someRules(): RuleColumns {
   const column = (words = 1): Uint32Array => new Uint32Array(RULES * words);
   const rules = {
-    names: [], outbound: column(), deny: column(), family: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
+    names: [], outbound: column(), action: column(), idle: column(), order: column(),
+    localMacHigh: column().fill(NONE), localMacLow: column(), remoteMacHigh: column().fill(NONE), remoteMacLow: column(), family: column(), protocol: column(), ports: column(), local: column(4), localMask: column(4),
     remote: column(4), remoteMask: column(4), localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(), line: column(),
   };
   const outbound = dice.below(RULES + 1);
   for (let i = 0; i < RULES; i++) {
     rules.outbound[i] = i < outbound ? 1 : 0; // as the compiler sorts them
-    rules.deny[i] = dice.below(2);
+    rules.action[i] = dice.below(2);
     rules.family[i] = [0, 0, 6][dice.below(3)];
     rules.protocol[i] = [ANY_PROTOCOL, 6, 17][dice.below(3)];
     rules.ports[i] = dice.below(2);
@@ -81,14 +83,14 @@ t.test(`random rules decide as read one by one (SEED=${dice.seed})`, async t => 
   for (let list = 0; list < 50; list++) {
     const rules = someRules();
     const inbound = Array.from(rules.outbound).filter(outbound => outbound === 1).length;
-    const c = { policy: { rules, tenants: { ruleFirst: [0], ruleInbound: [inbound], ruleEnd: [RULES] } } } as unknown as Context;
+    const c = { question: new Question(), policy: { macHigh: 0, macLow: 0, records: { macHigh: [], macLow: [] }, rules, tenants: { ruleFirst: [0], ruleInbound: [inbound], ruleEnd: [RULES] } } } as unknown as Context;
     for (let i = 0; i < PACKETS; i++) {
       for (const [stage, outbound] of [[aclOut, true], [aclIn, false]] as const) {
         const p = somePacket();
         const want = obvious(rules, p, outbound);
         const verdict = stage(p, c);
         if (want >= 0) matched++;
-        if (p.rule !== want || verdict !== (want >= 0 && rules.deny[want] === 1 ? Reason.acl_denied : Fate.next)) {
+        if (p.rule !== want || verdict !== (want >= 0 && rules.action[want] === Action.deny ? Reason.acl_denied : Fate.next)) {
           t.fail(`list ${list}, packet ${i}, ${stage.name}: rule ${p.rule}, verdict ${verdict}, but rule ${want} should decide`);
         }
       }
