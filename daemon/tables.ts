@@ -106,6 +106,16 @@ function tenantRow(tenant: Tenant, id: number): TenantRow {
   };
 }
 
+/** A rule about several prefixes is as many entries. */
+function ruleRows(acl: Acl): RuleRow[] {
+  const { line, name, weight, action, direction, protocol, localMac, remoteMac, localPort, remotePort } = acl;
+  const locals = acl.local === null ? [null] : acl.local.map(prefixRow);
+  return locals.map(local => ({
+    line, name, weight, action, direction, protocol, local, localMac, remoteMac, localPort, remotePort,
+    remote: acl.remote === null ? null : prefixRow(acl.remote), idle: acl.stateful ? acl.idleTimeout : null,
+  }));
+}
+
 function underlay(peer: { name: string; line: number; pa: Endpoint; mtu: number }) {
   const { name, line, mtu, pa } = peer;
   return { name, line, mtu, family: pa.address.family, pa: pa.address.words, port: pa.port };
@@ -118,13 +128,3 @@ function prefixRow(prefix: Prefix): PrefixRow {
 function ipv4(address: Address): number {
   return address.words[3];
 }
-/** A rule about several prefixes is as many entries. */
-function ruleRows(acl: Acl): RuleRow[] {
-  const { line, name, weight, action, direction, protocol, localMac, remoteMac, localPort, remotePort } = acl;
-  const locals = acl.local === null ? [null] : acl.local.map(prefixRow);
-  return locals.map(local => ({
-    line, name, weight, action, direction, protocol, local, localMac, remoteMac, localPort, remotePort,
-    remote: acl.remote === null ? null : prefixRow(acl.remote), idle: acl.stateful ? acl.idleTimeout : null,
-  }));
-}
-
