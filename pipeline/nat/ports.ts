@@ -1,6 +1,7 @@
 /** Which outside address and port an inside one gets. */
 import type { Context } from '../context.js';
 import type { Packet } from '../packet.js';
+import { TAKEN } from '../tables/nat-state.js';
 import { hashWords } from '../tables/word-map.js';
 
 const FIRST_PORT = 1024;
@@ -11,32 +12,32 @@ const PROBES = 2048;
 const PAIRING_SEED = 0x6c8e9cf5;
 
 /**
- * Choose natAddress and natPort for the packet's inside end; false when its address has no port left.
- * The port is looked for from a random place on, so that the next one is hard to guess (RFC 6056 §3.3.1).
+ * Bind the packet's inside end, whose lock is held and whose chain is `chain`, to a free port: as `NatState.bind`, `TAKEN` when
+ * its outside address has none left. The port is looked for from a random place on, so that the next one is hard to guess (RFC 6056 §3.3.1).
  */
-export function allocatePort(p: Packet, c: Context, now: number): boolean {
-  const { tenants, mappingsOutside } = c.policy;
-  const total = tenants.poolTotal[p.tenant];
-  if (total === 0) return false;
-  let left = hashWords(PAIRING_SEED, p.src3, 0, 0, 0, 0) % total;
-  let range = tenants.poolFirst[p.tenant];
+export function bindToPool(p: Packet, c: Context, chain: number, now: number): number {
+  const { tenants, mappingsOutside, generation } = c.policy;
+  const { tenant, protocol, sport } = p, inside = p.src3 | 0;
+  const total = tenants.poolTotal[tenant];
+  if (total === 0) return TAKEN;
+  let left = hashWords(PAIRING_SEED, inside, 0, 0, 0, 0) % total;
+  let range = tenants.poolFirst[tenant];
   while (left >= tenants.poolRanges[range + 1]) {
     left -= tenants.poolRanges[range + 1];
     range += 2;
   }
-  const address = tenants.poolRanges[range] + left;
-  const start = c.random.next() % PORTS;
+  const address = tenants.poolRanges[range] + left | 0;
+  const start = (c.random.next() >>> 0) % PORTS; // said again for V8, which would divide floating point
   for (let i = 0; i < PORTS; i++) {
     if (i === PROBES) {
       // Hardly a port left: the long way round, milliseconds, is gone once a second and not once a packet.
-      if (c.spentPorts.has(p.protocol, address, now)) return false;
-      c.spentPorts.note(p.protocol, address, now);
+      if (c.spentPorts.has(protocol, address >>> 0, now)) return TAKEN;
+      c.spentPorts.note(protocol, address >>> 0, now);
     }
     const port = FIRST_PORT + (start + i) % PORTS;
-    if (mappingsOutside.find(p.protocol, address, port, 0, 0) >= 0 || c.nat.findOutside(p.protocol, address, port) >= 0) continue;
-    p.natAddress = address;
-    p.natPort = port;
-    return true;
+    if (mappingsOutside.find(protocol, address >>> 0, port, 0, 0) >= 0) continue;
+    const binding = c.nat.bind(tenant, protocol, inside, sport, address, port, false, generation, now, chain);
+    if (binding !== TAKEN) return binding;
   }
-  return false;
+  return TAKEN;
 }

@@ -12,7 +12,7 @@ import { tcpFlags } from '../../codecs/tcp.js';
 import { Fate, seconds, type Context } from '../context.js';
 import { allowsBinding, isOlder } from '../nat/allowed.js';
 import { findLiveSession } from '../nat/live.js';
-import { allocatePort } from '../nat/ports.js';
+import { bindToPool } from '../nat/ports.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
@@ -21,8 +21,6 @@ import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-st
 import { deliver } from './route.js';
 
 const ICMP_NO_PORT = 0;
-/** Another worker may take the port that was just found free; it will not do so for ever. */
-const BIND_TRIES = 8;
 
 /** From inside. Fails closed: a packet that gets no session is not sent untranslated. */
 export function natOut(p: Packet, c: Context): number {
@@ -34,8 +32,8 @@ export function natOut(p: Packet, c: Context): number {
   }
 
   const { nat } = c;
-  nat.lockInside(p.tenant, p.protocol, p.src3, p.sport);
-  const verdict = trackOut(p, c);
+  const chain = nat.lockInside(p.tenant, p.protocol, p.src3 | 0, p.sport);
+  const verdict = trackOut(p, c, chain);
   nat.locks.unlock();
   if (verdict !== 0) return verdict;
   p.natAddress = nat.sessionOutside(p.session);
@@ -76,8 +74,8 @@ export function natIn(p: Packet, c: Context): number {
 export function natTrack(p: Packet, c: Context): number {
   if (p.quoteAt >= 0) return Fate.next;
   const { nat } = c;
-  nat.lockInside(p.tenant, p.protocol, p.dst3, p.dport);
-  const verdict = trackIn(p, c);
+  const chain = nat.lockInside(p.tenant, p.protocol, p.dst3 | 0, p.dport);
+  const verdict = trackIn(p, c, chain);
   nat.locks.unlock();
   return verdict;
 }
@@ -104,27 +102,27 @@ function isUsable({ nat, policy }: Context, binding: number, now: number): boole
 }
 
 /** Under the lock: the session of a packet from inside, found or made. */
-function trackOut(p: Packet, c: Context): number {
+function trackOut(p: Packet, c: Context, chain: number): number {
   const { nat } = c;
-  const now = seconds(p);
-  const remotePort = remotePortOf(p, p.dport);
-  p.session = findLiveSession(c, p.tenant, p.protocol, p.src3, p.sport, p.dst3, remotePort, now);
+  const now = seconds(p) | 0;
+  const remotePort = remotePortOf(p, p.dport), src = p.src3 | 0, dst = p.dst3 | 0;
+  p.session = findLiveSession(c, p.tenant, p.protocol, src, p.sport, dst, remotePort, now);
   if (p.session >= 0) return advance(p, c, true, now);
 
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
   if (!nat.hasRoom) return Reason.nat_sessions_spent; // before a binding is made for nothing
-  p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers);
-  while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, p.src3, p.sport, now, c.policy.timers, p.binding);
+  p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, -1, chain);
+  while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, p.binding, chain);
   const isNew = p.binding < 0;
   if (isNew) {
-    const verdict = bind(p, c, now);
+    const verdict = bind(p, c, chain, now);
     if (verdict !== 0) return verdict;
   }
-  return open(p, c, p.dst3, remotePort, TcpState.inInit, isNew, now);
+  return open(p, c, dst, remotePort, TcpState.inInit, isNew, chain, now);
 }
 
 /** Under the lock: the session of a packet from outside, found or made. */
-function trackIn(p: Packet, c: Context): number {
+function trackIn(p: Packet, c: Context, chain: number): number {
   const { nat, policy } = c;
   const now = seconds(p);
   const remotePort = remotePortOf(p, p.sport);
@@ -145,11 +143,11 @@ function trackIn(p: Packet, c: Context): number {
   const isNew = p.binding < 0;
   if (isNew) {
     if (p.mapping < 0) return Reason.nat_no_binding;
-    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now);
+    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now, chain);
     if (p.binding === TAKEN) return Reason.nat_no_binding; // by one that is not to be used
     if (p.binding < 0) return Reason.nat_bindings_spent;
   }
-  return open(p, c, p.src3, remotePort, TcpState.outInit, isNew, now);
+  return open(p, c, p.src3 | 0, remotePort, TcpState.outInit, isNew, chain, now);
 }
 
 /** Whether the packet's binding leads to the inside end that it was placed at, whose lock is held: the outside end may have changed hands. */
@@ -166,18 +164,14 @@ function isKept(p: Packet, { nat, policy }: Context): boolean {
 }
 
 /** A binding for the packet's inside address and port: 0, or the reason why not. */
-function bind(p: Packet, c: Context, now: number): number {
+function bind(p: Packet, c: Context, chain: number, now: number): number {
   const { nat, policy } = c;
   p.mapping = policy.mappingsInside.find(p.tenant, p.protocol, p.src3, p.sport, 0);
   if (p.mapping >= 0) {
     const { external, externalPort } = policy.mappings;
-    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, policy.generation, now);
-    return spent(p.binding);
-  }
-  for (let tries = 0; tries < BIND_TRIES; tries++) {
-    if (!allocatePort(p, c, now)) return Reason.nat_ports_spent;
-    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, p.natAddress, p.natPort, false, policy.generation, now);
-    if (p.binding !== TAKEN) break;
+    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, policy.generation, now, chain);
+  } else {
+    p.binding = bindToPool(p, c, chain, now);
   }
   return spent(p.binding);
 }
@@ -188,9 +182,9 @@ function spent(binding: number): number {
 }
 
 /** Open a session of the packet's binding; a new binding that gets none goes again. */
-function open(p: Packet, c: Context, remote: number, remotePort: number, tcpState: number, isNewBinding: boolean, now: number): number {
+function open(p: Packet, c: Context, remote: number, remotePort: number, tcpState: number, isNewBinding: boolean, chain: number, now: number): number {
   const isTcp = p.protocol === IpProtocol.tcp;
-  p.session = c.nat.open(p.binding, remote, remotePort, isTcp ? tcpState : 0, !isTcp, c.policy.generation, now);
+  p.session = c.nat.open(p.binding, remote, remotePort, isTcp ? tcpState : 0, !isTcp, c.policy.generation, now, chain);
   if (p.session >= 0) return 0;
   if (isNewBinding) c.nat.unbind(p.binding);
   return Reason.nat_sessions_spent;

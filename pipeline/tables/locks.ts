@@ -4,7 +4,8 @@
  *
  * A thread holds at most two, an inside one and then an outside one (see nat-state.ts), so there is no circle to wait in.
  */
-const WORDS_APART = 16; // a cache line each
+/** A cache line each. In the rest of it may be counted what the lock guards: its holder has it at hand. */
+export const LOCK_WORDS = 16;
 const SPINS = 100;
 const NAP_MS = 1;
 /** Whoever must not wait for ever gives up after so long for one lock: it is held for microseconds by whoever lives. */
@@ -12,7 +13,7 @@ const PATIENCE_MS = 250;
 
 /** Words of memory for `count` locks. */
 export function lockWords(count: number): number {
-  return count * WORDS_APART;
+  return count * LOCK_WORDS;
 }
 
 export class Locks {
@@ -30,13 +31,13 @@ export class Locks {
 
   /** Wait for lock `i` and hold it. */
   lock(i: number): void {
-    this.#wait(i * WORDS_APART);
-    this.#note(i * WORDS_APART);
+    this.#wait(i * LOCK_WORDS);
+    this.#note(i * LOCK_WORDS);
   }
 
   /** Hold lock `i` if nobody does. */
   tryLock(i: number): boolean {
-    const at = i * WORDS_APART;
+    const at = i * LOCK_WORDS;
     if (Atomics.compareExchange(this.#words, at, 0, this.#holder) !== 0) return false;
     this.#note(at);
     return true;
@@ -58,7 +59,7 @@ export class Locks {
   /** Let go of all that `holder`, who is dead, held; says how many there were. */
   freeAllOf(holder: number): number {
     let freed = 0;
-    for (let at = 0; at < this.#words.length; at += WORDS_APART) if (Atomics.compareExchange(this.#words, at, holder, 0) === holder) freed++;
+    for (let at = 0; at < this.#words.length; at += LOCK_WORDS) if (Atomics.compareExchange(this.#words, at, holder, 0) === holder) freed++;
     return freed;
   }
 
@@ -70,11 +71,11 @@ export class Locks {
   withAll(count: number, work: () => void, dead = -1): boolean {
     let held = 0;
     try {
-      while (held < count && (this.#inherit(held * WORDS_APART, dead) || this.#wait(held * WORDS_APART, PATIENCE_MS))) held++;
+      while (held < count && (this.#inherit(held * LOCK_WORDS, dead) || this.#wait(held * LOCK_WORDS, PATIENCE_MS))) held++;
       if (held === count) work();
       return held === count;
     } finally {
-      for (let i = 0; i < held; i++) Atomics.store(this.#words, i * WORDS_APART, 0);
+      for (let i = 0; i < held; i++) Atomics.store(this.#words, i * LOCK_WORDS, 0);
     }
   }
 

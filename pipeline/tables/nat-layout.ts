@@ -1,5 +1,5 @@
 /**
- * Where the NAT's shared memory holds what: header, locks, heads of chains, sessions by tenant, bindings, flow records.
+ * Where the NAT's shared memory holds what: header, locks, heads of chains, sessions by stripe and tenant, bindings, flow records.
  *
  *   binding, 9 words: nextInside nextOutside tenant:16|generation:8|protocol:7|static:1 inside outside
  *                     insidePort:16|outsidePort:16 sessions latest created
@@ -23,7 +23,9 @@ export const DEAD = 1 << 31;
 /** Half of the locks are inside ones, half outside ones. */
 export const STRIPES = 64;
 
-export const H_SEED = 0, H_FREE = 1, H_BINDINGS = 2, H_SESSIONS = 3, H_REVOKED = 4;
+export const H_SEED = 0, H_FREE = 1, H_SESSIONS = 2, H_REVOKED = 3;
+/** In the line of each inside lock: bindings of its stripe. */
+export const L_BINDINGS = 1;
 const HEADER_WORDS = 16;
 /** Flow buckets are two cache lines. */
 const ALIGN_WORDS = 32;
@@ -36,7 +38,7 @@ export function natLayout(sizes: NatSizes) {
   let at = HEADER_WORDS;
   const take = (words: number): number => { const from = at; at += words; return from; };
   const locks = take(lockWords(2 * STRIPES));
-  const inside = take(buckets), outside = take(buckets), perTenant = take(sizes.tenants + 1), bindings = take(sizes.bindings * BINDING_WORDS);
+  const inside = take(buckets), outside = take(buckets), perTenant = take(STRIPES * (sizes.tenants + 1)), bindings = take(sizes.bindings * BINDING_WORDS);
   at = Math.ceil(at / ALIGN_WORDS) * ALIGN_WORDS;
   return { buckets, locks, inside, outside, perTenant, bindings, flows: take(flowWords(sizes)), words: at };
 }

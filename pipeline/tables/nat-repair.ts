@@ -4,7 +4,7 @@
  * claim, a session with one record, a binding in one chain or without sessions, a count.
  */
 import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, isPlain } from './flows.js';
-import { B_NEXT_INSIDE, B_SESSIONS, BINDING_WORDS, FREE, H_BINDINGS, H_FREE, H_SESSIONS, STRIPES, natLayout } from './nat-layout.js';
+import { B_NEXT_INSIDE, B_SESSIONS, BINDING_WORDS, FREE, H_FREE, STRIPES, natLayout } from './nat-layout.js';
 import type { NatState } from './nat-state.js';
 
 /**
@@ -57,9 +57,7 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
     if (tally[binding] === 0) nat.unbind(binding);
     else bindings++;
   }
-  Atomics.store(w, H_SESSIONS, sessions);
-  Atomics.store(w, H_BINDINGS, bindings);
-  perTenant.forEach((n, tenant) => Atomics.store(w, layout.perTenant + tenant, n));
+  nat.recount(sessions, bindings, perTenant);
   flows.recountPlain(plainBefore, plain);
 }
 

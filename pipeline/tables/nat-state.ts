@@ -7,18 +7,19 @@
  * as long as it has sessions. Bindings are found through two chained hash tables, by inside and by outside.
  *
  * Who writes what: all about one inside endpoint (its bindings, its sessions and their state) is written under that
- * endpoint's inside lock, and a chain of the outside table under its outside lock, taken second. Buckets belong to locks,
- * so a chain has one writer at a time. Readers take no lock: chains grow at the head, and what is taken out of one still
- * leads on until nobody can be standing on it (quiet.ts). Every store leaves a table that a reader can use; what a worker
+ * endpoint's inside lock, and nobody reads an inside chain without it. Outside chains are read by anybody, without a lock: they
+ * grow at the head, by compare-and-swap; who takes something out holds the chain's outside lock, taken second; and what is
+ * taken out still leads on until nobody can be standing on it (quiet.ts). An atomic operation costs the processor 12 ns
+ * and whatever it could have done meanwhile, so what a lock guards is stored plainly, and counted beside it. Every store leaves a table that a reader can use; what a worker
  * leaves half done when it dies is a leak at worst, and nat-repair.ts finds it.
  */
 import { sessionLifetime } from '../nat/tcp-state.js';
 import type { Timers } from '../policy-rows.js';
 import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords } from './flows.js';
-import { Locks, lockWords } from './locks.js';
+import { LOCK_WORDS, Locks, lockWords } from './locks.js';
 import {
   B_CREATED, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, DEAD, FREE,
-  GENERATION, H_BINDINGS, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
+  GENERATION, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, L_BINDINGS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
 } from './nat-layout.js';
 import type { Quiet } from './quiet.js';
 import { hashWords } from './word-map.js';
@@ -38,6 +39,7 @@ export class NatState {
   readonly #outside: number;
   readonly #bindings: number;
   readonly #perTenant: number;
+  readonly #locks: number;
   readonly #mask: number;
   /** Bindings that this thread took out, as `FlowTable.removed`. */
   unbound: number[] | null = null;
@@ -53,24 +55,27 @@ export class NatState {
     this.#outside = at.outside;
     this.#bindings = at.bindings;
     this.#perTenant = at.perTenant;
+    this.#locks = at.locks;
     this.#mask = at.buckets - 1;
     this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(2 * STRIPES)), owner);
     this.flows = new FlowTable(new Int32Array(memory, at.flows * 4, flowWords(sizes)), sizes, this.#seed, owner, quiet);
     this.#f = this.flows.words;
   }
 
-  get bindingCount(): number { return Atomics.load(this.#w, H_BINDINGS); }
+  get bindingCount(): number { return this.#sum(this.#locks + L_BINDINGS, LOCK_WORDS); }
   get sessionCount(): number { return Atomics.load(this.#w, H_SESSIONS); }
-  sessionsOf(tenant: number): number { return Atomics.load(this.#w, this.#perTenant + tenant); }
+  sessionsOf(tenant: number): number { return this.#sum(this.#perTenant + tenant, this.sizes.tenants + 1); }
   /** Sessions closed, since the start, because a policy would not open them. */
   get revoked(): number { return Atomics.load(this.#w, H_REVOKED); }
   noteRevoked(): void { Atomics.add(this.#w, H_REVOKED, 1); }
 
   // Locks
 
-  /** Take the inside lock of an endpoint; `locks.unlock` lets go. */
-  lockInside(tenant: number, protocol: number, address: number, port: number): void {
-    this.locks.lock(this.#insideBucket(tenant, protocol, address, port) & STRIPES - 1);
+  /** Take the inside lock of an endpoint; `locks.unlock` lets go. Returns its chain, which saves those that ask for it next the hash. */
+  lockInside(tenant: number, protocol: number, address: number, port: number): number {
+    const chain = this.#insideBucket(tenant, protocol, address, port);
+    this.locks.lock(chain & STRIPES - 1);
+    return chain;
   }
 
   /** Take the inside lock of a session's endpoint; false when the session is gone, or, if nobody may wait, when the lock is taken. */
@@ -89,10 +94,10 @@ export class NatState {
   // Bindings
 
   /** The latest binding of a tenant's inside address and port, or the one before `after`; -1 for none. Needs the inside lock; closes one whose only session is over. */
-  findInside(tenant: number, protocol: number, address: number, port: number, now: number, timers: Timers, after = -1): number {
+  findInside(tenant: number, protocol: number, address: number, port: number, now: number, timers: Timers, after = -1, chain = this.#insideBucket(tenant, protocol, address, port)): number {
     const w = this.#w;
     const who = tenant << 16 | protocol << 1, inside = address | 0;
-    const from = after < 0 ? this.#insideBucket(tenant, protocol, inside, port) : this.#bindings + after * BINDING_WORDS + B_NEXT_INSIDE;
+    const from = after < 0 ? chain : this.#bindings + after * BINDING_WORDS + B_NEXT_INSIDE;
     for (let link = w[from]; link !== 0;) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
       const next = w[at + B_NEXT_INSIDE];
@@ -107,9 +112,13 @@ export class NatState {
 
   /** The binding of an outside address and port, or -1; also one whose sessions are over and not swept yet. */
   findOutside(protocol: number, address: number, port: number): number {
+    return this.#findIn(Atomics.load(this.#w, this.#outsideBucket(protocol, address, port)), protocol, address | 0, port);
+  }
+
+  /** As `findOutside`, in what hangs on `link`. */
+  #findIn(link: number, protocol: number, outside: number, port: number): number {
     const w = this.#w;
-    const outside = address | 0;
-    for (let link = Atomics.load(w, this.#outsideBucket(protocol, outside, port)); link !== 0;) {
+    while (link !== 0) {
       const at = this.#bindings + (link - 1) * BINDING_WORDS;
       if (w[at + B_OUTSIDE] === outside && (w[at + B_PORTS] & 0xffff) === port && (w[at + B_WHO] >>> 1 & 0x7f) === protocol && w[at + B_SESSIONS] >= 0) return link - 1;
       link = w[at + B_NEXT_OUTSIDE];
@@ -132,30 +141,42 @@ export class NatState {
     return false;
   }
 
-  /** A new binding without sessions; -1 when the table is full, `TAKEN` when the outside end is another's. Needs the inside lock. */
-  bind(tenant: number, protocol: number, inside: number, insidePort: number, outside: number, outsidePort: number, fixed: boolean, generation: number, now: number): number {
+  /**
+   * A new binding without sessions; -1 when the table is full, `TAKEN` when the outside end is another's. Needs the inside lock
+   * and no other: who adds to an outside chain swaps its head, and looks again where somebody else was faster.
+   */
+  bind(
+    tenant: number, protocol: number, inside: number, insidePort: number, outside: number, outsidePort: number, fixed: boolean, generation: number, now: number,
+    chain = this.#insideBucket(tenant, protocol, inside, insidePort),
+  ): number {
     const w = this.#w;
-    const insideAt = this.#insideBucket(tenant, protocol, inside | 0, insidePort);
-    const outsideAt = this.#outsideBucket(protocol, outside | 0, outsidePort);
-    this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
-    const isTaken = this.findOutside(protocol, outside, outsidePort) >= 0;
-    const link = isTaken ? 0 : this.#take();
-    if (link !== 0) {
-      const at = this.#bindings + (link - 1) * BINDING_WORDS;
-      w[at + B_WHO] = tenant << 16 | (generation & 0xff) << 8 | protocol << 1 | (fixed ? STATIC : 0);
-      w[at + B_INSIDE] = inside;
-      w[at + B_OUTSIDE] = outside;
-      w[at + B_PORTS] = insidePort << 16 | outsidePort;
-      w[at + B_LATEST] = -1;
-      w[at + B_CREATED] = now;
-      w[at + B_NEXT_INSIDE] = w[insideAt];
-      w[at + B_NEXT_OUTSIDE] = w[outsideAt];
-      Atomics.store(w, insideAt, link);
-      Atomics.store(w, outsideAt, link);
-      Atomics.add(w, H_BINDINGS, 1);
+    const outsideAt = this.#outsideBucket(protocol, outside, outsidePort);
+    let head = Atomics.load(w, outsideAt);
+    if (this.#findIn(head, protocol, outside | 0, outsidePort) >= 0) return TAKEN;
+    const link = this.#take();
+    if (link === 0) return -1;
+    const at = this.#bindings + (link - 1) * BINDING_WORDS;
+    w[at + B_WHO] = tenant << 16 | (generation & 0xff) << 8 | protocol << 1 | (fixed ? STATIC : 0);
+    w[at + B_INSIDE] = inside;
+    w[at + B_OUTSIDE] = outside;
+    w[at + B_PORTS] = insidePort << 16 | outsidePort;
+    w[at + B_LATEST] = -1;
+    w[at + B_CREATED] = now;
+    // Into the inside chain first, plainly: it is read under the lock alone. A death before the other leaves what a repair can tell.
+    w[at + B_NEXT_INSIDE] = w[chain];
+    w[chain] = link;
+    for (;;) {
+      w[at + B_NEXT_OUTSIDE] = head;
+      const found = Atomics.compareExchange(w, outsideAt, head, link);
+      if (found === head) break;
+      head = found;
+      if (this.#findIn(head, protocol, outside | 0, outsidePort) < 0) continue;
+      w[chain] = w[at + B_NEXT_INSIDE];
+      this.#retire(link - 1);
+      return TAKEN;
     }
-    this.locks.unlock();
-    return isTaken ? TAKEN : link - 1;
+    w[this.#count(chain, L_BINDINGS)]++;
+    return link - 1;
   }
 
   /** Take out a binding that has no sessions. Needs the inside lock; takes the outside one, unless that is held already. */
@@ -164,13 +185,19 @@ export class NatState {
     const at = this.#bindings + binding * BINDING_WORDS;
     const protocol = this.protocolOf(binding);
     const outsideAt = this.#outsideBucket(protocol, w[at + B_OUTSIDE], w[at + B_PORTS] & 0xffff);
-    this.#unlink(this.#insideBucket(this.tenantOf(binding), protocol, w[at + B_INSIDE], w[at + B_PORTS] >>> 16), binding, B_NEXT_INSIDE);
+    const chain = this.#insideBucket(this.tenantOf(binding), protocol, w[at + B_INSIDE], w[at + B_PORTS] >>> 16);
+    this.#unlink(chain, binding, B_NEXT_INSIDE);
     if (!isHeld) this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
     this.#unlink(outsideAt, binding, B_NEXT_OUTSIDE);
     this.locks.unlock();
-    Atomics.sub(w, H_BINDINGS, 1);
+    w[this.#count(chain, L_BINDINGS)]--;
+    this.#retire(binding);
+  }
+
+  /** A binding that has left its chains, or was in none: free when nobody can be standing on it, nor be about to take another off the free list before it. */
+  #retire(binding: number): void {
     if (this.#quiet.isAlone) return this.giveBack(binding);
-    Atomics.store(w, at + B_SESSIONS, DEAD | this.#quiet.epoch);
+    Atomics.store(this.#w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS, DEAD | this.#quiet.epoch);
     this.unbound?.push(binding);
   }
 
@@ -212,7 +239,7 @@ export class NatState {
   }
 
   /** A new session of `binding`, or -1 when the table is full. Needs the inside lock, under which `findSession` found none. */
-  open(binding: number, remote: number, remotePort: number, state: number, isFast: boolean, generation: number, now: number): number {
+  open(binding: number, remote: number, remotePort: number, state: number, isFast: boolean, generation: number, now: number, chain?: number): number {
     const w = this.#w, { flows } = this;
     const at = this.#bindings + binding * BINDING_WORDS;
     const tenant = this.tenantOf(binding), protocol = this.protocolOf(binding);
@@ -226,7 +253,7 @@ export class NatState {
       if (out >= 0) flows.unclaim(out);
       return -1;
     }
-    Atomics.add(w, this.#perTenant + tenant, 1);
+    w[this.#tenantCount(chain ?? this.#insideBucket(tenant, protocol, inside, insidePort), tenant)]++;
     w[at + B_LATEST] = out;
     w[at + B_SESSIONS]++;
     const lane = generation << 24, how = state << 8 | (isFast ? OP_FAST : 0);
@@ -322,7 +349,7 @@ export class NatState {
     if (back >= 0) flows.remove(back);
     flows.remove(session);
     Atomics.sub(w, H_SESSIONS, 1);
-    Atomics.sub(w, this.#perTenant + tenant, 1);
+    w[this.#tenantCount(this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)), tenant)]--;
     if (binding >= 0 && --w[count] === 0) this.unbind(binding, isLast && !mayWait);
     return true;
   }
@@ -383,10 +410,38 @@ export class NatState {
   /** Out of a chain, if it is there. */
   #unlink(bucket: number, binding: number, next: number): void {
     const w = this.#w;
+    const after = w[this.#bindings + binding * BINDING_WORDS + next];
+    if (Atomics.compareExchange(w, bucket, binding + 1, after) === binding + 1) return; // others may be adding to an outside chain
     for (let from = bucket; w[from] !== 0; from = this.#bindings + (w[from] - 1) * BINDING_WORDS + next) {
       if (w[from] !== binding + 1) continue;
-      Atomics.store(w, from, w[this.#bindings + binding * BINDING_WORDS + next]);
+      Atomics.store(w, from, after);
       return;
+    }
+  }
+
+  /** Where the stripe of an inside chain counts its bindings; its sessions of a tenant. Written under its lock, so plainly. */
+  #count(chain: number, counter: number): number {
+    return this.#locks + (chain & STRIPES - 1) * LOCK_WORDS + counter;
+  }
+
+  #tenantCount(chain: number, tenant: number): number {
+    return this.#perTenant + (chain & STRIPES - 1) * (this.sizes.tenants + 1) + tenant;
+  }
+
+  /** Of all stripes' counters, `apart` words from each other. */
+  #sum(at: number, apart: number): number {
+    let sum = 0;
+    for (let stripe = 0; stripe < STRIPES; stripe++) sum += Atomics.load(this.#w, at + stripe * apart);
+    return sum;
+  }
+
+  /** A repair has counted. The caller holds all inside locks. */
+  recount(sessions: number, bindings: number, perTenant: Int32Array): void {
+    const w = this.#w;
+    Atomics.store(w, H_SESSIONS, sessions);
+    for (let stripe = 0; stripe < STRIPES; stripe++) {
+      w[this.#count(stripe, L_BINDINGS)] = stripe === 0 ? bindings : 0; // only their sum says anything
+      perTenant.forEach((n, tenant) => { w[this.#tenantCount(stripe, tenant)] = stripe === 0 ? n : 0; });
     }
   }
 

@@ -9,7 +9,7 @@ import { NatState } from '../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../pipeline/tables/quiet.js';
 import { hashWords } from '../../pipeline/tables/word-map.js';
 
-const HEADER = 16, STRIPES = 64, BINDING = 9;
+const HEADER = 16, STRIPES = 64, LOCK = 16, BINDING = 9;
 const NEXT_INSIDE = 0, NEXT_OUTSIDE = 1, SESSIONS = 6;
 const FREE = -1;
 
@@ -21,8 +21,8 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
   if (memory.byteLength !== natBytes(sizes)) wrong.push(`${memory.byteLength} bytes`);
 
   const buckets = 2 ** Math.max(Math.log2(STRIPES), Math.round(Math.log2(sizes.bindings)));
-  const locks = HEADER, inside = locks + lockWords(2 * STRIPES), outside = inside + buckets, bindings = outside + buckets + sizes.tenants + 1;
-  for (let i = locks; i < inside; i++) if (words[i] !== 0) wrong.push(`lock ${(i - locks) / 16} is held by ${words[i]}`);
+  const locks = HEADER, inside = locks + lockWords(2 * STRIPES), outside = inside + buckets, bindings = outside + buckets + STRIPES * (sizes.tenants + 1);
+  for (let i = locks; i < inside; i += LOCK) if (words[i] !== 0) wrong.push(`lock ${(i - locks) / LOCK} is held by ${words[i]}`);
 
   // Bindings: each is free, on its way to it, or live.
   const free = walk(words, 1, bindings, NEXT_INSIDE, sizes.bindings, 'the free list', wrong);

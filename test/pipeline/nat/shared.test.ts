@@ -63,7 +63,7 @@ t.test('a packet from outside whose outside end changes hands under way goes to 
       t.equal(crew.send(1, out(B, 6000)), 'forwarded');
       t.equal(lastSource(crew), NAT_PORT);
     }
-    lockInside.apply(first, args);
+    return lockInside.apply(first, args);
   };
   const sent = crew.sent.length;
   t.equal(crew.send(0, back(NAT_PORT, 99)), 'nat_no_binding');

@@ -41,6 +41,36 @@ function findInside(nat: NatState, tenant = 1, protocol = UDP, port = 5000, now 
   return nat.findInside(tenant, protocol, INSIDE, port, now, TIMERS, after);
 }
 
+t.test('two inside ends want one outside end, and the second comes between any two steps of the first: one has it', async t => {
+  const wrong: string[] = [];
+  let steps = 0;
+  for (let k = 1; ; k++) {
+    const { nat, view, faults } = make({}, 1);
+    const first = view(2), original = Atomics.compareExchange;
+    let other = -1;
+    steps = 0;
+    Object.assign(Atomics, { compareExchange: (words: Int32Array, at: number, was: number, is: number) => {
+      if (++steps === k) {
+        Object.assign(Atomics, { compareExchange: original });
+        other = bind(nat, 2, UDP, 6000);
+      }
+      return original(words, at, was, is);
+    } });
+    let own: number;
+    try {
+      own = bind(first);
+    } finally {
+      Object.assign(Atomics, { compareExchange: original });
+    }
+    if (steps < k) break;
+    if ((own < 0 ? own : TAKEN) !== TAKEN || (other < 0 ? other : TAKEN) !== TAKEN || own < 0 === other < 0) wrong.push(`step ${k}: ${own} and ${other}`);
+    nat.unbind(own < 0 ? other : own);
+    wrong.push(...faults().map(what => `step ${k}: ${what}`));
+  }
+  t.ok(steps > 1);
+  t.same(wrong, []);
+});
+
 t.test('RFC 4787 §4.1: one binding serves every remote end, and is found from both sides', async t => {
   const { nat, faults } = make();
   const binding = bind(nat);
