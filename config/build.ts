@@ -5,11 +5,11 @@
 import type { Node } from './jsonc.js';
 import { localsOf, macIn, prefixIn, type RuleView } from './rule-scope.js';
 import type { GatewayDraft, SubnetDraft } from './schema.js';
-import type { Acl, Address, Config, Endpoint, Gateway, LookupRecord, Mac, Nat, Prefix, Socket, Subnet, Tenant, Via } from './types.js';
+import type { Acl, Address, Config, Endpoint, Gateway, LookupRecord, Mac, MappingEnd, Nat, Prefix, Quotas, Subnet, Tenant, Via } from './types.js';
 import { subnetName, type SubnetPart, type TenantView, type View } from './view.js';
 
 /** What is whole as it is: parsed and frozen by its kind. */
-type Leaf = string | number | boolean | null | Address | Prefix | Endpoint | Mac | Socket | Via | Node;
+type Leaf = string | number | boolean | null | Address | Prefix | Endpoint | Mac | MappingEnd | Via | Node;
 
 /** A type without the undefined that means "reported": there are no problems, so there is none. */
 type Whole<T> = T extends Leaf ? T
@@ -42,8 +42,8 @@ export function buildConfig(file: string, view: View): Config {
 }
 
 function buildGateway(g: Whole<GatewayDraft>): Gateway {
-  const { udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold } = g.timers;
-  const { tenants, sessions, flows, bindings, records, fragments, heldFragments } = g.limits;
+  const { udp, tcpEstablished, tcpTransitory, tcpClosing, icmp, fragment, fragmentHold, portBlock } = g.timers;
+  const { tenants, sessions, flows, bindings, subscribers, portBlocks, connections, records, fragments, heldFragments } = g.limits;
   const { mode, key, rebalance, ringSlots } = g.rss;
   const { perSecond, burst } = g.icmpErrors;
   return freeze({
@@ -62,8 +62,8 @@ function buildGateway(g: Whole<GatewayDraft>): Gateway {
     admin: freeze({ socket: g.admin.socket }),
     metrics: g.metrics,
     logLevel: g.logLevel,
-    limits: freeze({ tenants, sessions, flows, bindings, records, fragments, heldFragments }),
-    timers: freeze({ udp, tcpEstablished, tcpTransitory, icmp, fragment, fragmentHold }),
+    limits: freeze({ tenants, sessions, flows, bindings, subscribers, portBlocks, connections, records, fragments, heldFragments }),
+    timers: freeze({ udp, tcpEstablished, tcpTransitory, tcpClosing, icmp, fragment, fragmentHold, portBlock }),
     icmpErrors: freeze({ perSecond, burst }),
   });
 }
@@ -82,8 +82,9 @@ function buildTenant(view: TenantView, mtu: number): Tenant {
     nat: t.nat === null ? null : buildNat(t.nat),
     forward: t.forward === null ? null : freeze({ line: t.forward.line, uplink: t.forward.uplink, key: t.forward.key }),
     sites: mapFrozen(t.sites, s => (
-      { line: s.line, name: s.name, type: s.type, pa: s.pa, key: s.key, prefixes: freeze([...s.prefixes]), mtu: s.mtu ?? mtu }
+      { line: s.line, name: s.name, type: s.type, pa: s.pa, key: s.key, prefixes: freeze([...s.prefixes]), maps: mapFrozen(s.maps, m => ({ line: m.line, side: m.side, real: m.real, shown: m.shown })), mtu: s.mtu ?? mtu }
     )),
+    limits: buildQuotas(t.limits),
     acls: mapFrozen(view.rules, buildAcl),
   };
 }
@@ -99,12 +100,24 @@ function buildSubnet(draft: SubnetDraft, parts: readonly SubnetPart[]): Subnet {
   };
 }
 
+function buildQuotas(limits: Whole<TenantView['draft']>['limits']): Quotas {
+  const { sessions, bindings, newFlowsPerSecond, packetsPerSecond, bytesPerSecond, perAddress } = limits;
+  return freeze({
+    sessions, bindings, newFlowsPerSecond, packetsPerSecond, bytesPerSecond,
+    perAddress: freeze({ sessions: perAddress.sessions, bindings: perAddress.bindings, newFlowsPerSecond: perAddress.newFlowsPerSecond }),
+  });
+}
+
 function buildNat(nat: Exclude<Whole<TenantView['draft']>['nat'], null>): Nat {
   return freeze({
     line: nat.line,
     uplink: nat.uplink,
     key: nat.key,
     pool: freeze(nat.pool.flat()),
+    filtering: nat.filtering,
+    pooling: nat.pooling,
+    parity: nat.parity,
+    blocks: freeze({ size: nat.blocks.size, assign: nat.blocks.assign, perAddress: nat.blocks.perAddress }),
     mappings: mapFrozen(nat.mappings, m => ({ line: m.line, proto: m.proto, external: m.external, internal: m.internal })),
   });
 }

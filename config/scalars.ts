@@ -1,7 +1,7 @@
 /** The small languages inside strings: names, MACs, GUIDs, PAs, port ranges, next hops, pool entries. */
 import { addressOf, hostPrefix, maskWords, parseAddress, parsePrefix, rangePrefixes } from './address.js';
 import { Refusal } from './refusal.js';
-import type { Address, Endpoint, Mac, PortRange, Prefix, Socket, Via } from './types.js';
+import type { Address, Endpoint, Mac, MappingEnd, PortRange, Prefix, Via } from './types.js';
 
 export const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
 export const MAC = /^[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}|[0-9A-Fa-f]{10})$/;
@@ -88,15 +88,18 @@ export function parseEndpoint(text: string): Endpoint | Refusal<Endpoint> {
   return new Refusal('not a port', 'write a number from 1 to 65535');
 }
 
-/** An address and the port that must come with it. */
-export function parseSocket(text: string): Socket | Refusal<Socket> {
+/** One end of a mapping: 203.0.113.10:80, 203.0.113.10:8000-8099, 203.0.113.10 or 203.0.113.0/29. */
+export function parseMappingEnd(text: string): MappingEnd | Refusal<MappingEnd> {
+  if (text.includes('/')) {
+    const prefix = parsePrefix(text);
+    return prefix instanceof Refusal ? new Refusal(prefix.message, prefix.advice) : Object.freeze({ prefix, ports: null });
+  }
   const parts = splitPort(text);
   if (parts instanceof Refusal) return parts;
-  const { address } = parts;
-  if (parts.port === undefined) return new Refusal('an address without a port', `write ${withPort(address, 80)}, with the port you mean`);
-  const port = portOf(parts.port);
-  if (port > 0) return Object.freeze({ address, port });
-  return new Refusal(parts.port === '0' ? 'port 0' : 'not a port', 'write a number from 1 to 65535');
+  const prefix = hostPrefix(parts.address);
+  if (parts.port === undefined) return Object.freeze({ prefix, ports: null });
+  const ports = parsePortRange(parts.port);
+  return ports instanceof Refusal ? new Refusal(ports.message, `write ${withPort(parts.address, 80)} or ${parts.address.text}:8000-8099`) : Object.freeze({ prefix, ports });
 }
 
 /** Where to serve metrics; here port 0 does mean something: a free one. */

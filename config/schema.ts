@@ -7,7 +7,7 @@
 import { parseAddress, parsePrefix } from './address.js';
 import { type Draft, type Kind, either, flag, list, oneOf, oneOrMore, optional, preset, required, sections, text, whole } from './kinds.js';
 import { parseProtocol, PROTOCOL_WORDS } from './protocol.js';
-import { GUID, MAC, NAME, parseEndpoint, parseGuid, parseListener, parseMac, parseName, parsePoolEntry, parsePortRange, parseRssKey, parseRuleEnd, parseSocket, parseVia, RSS_KEY } from './scalars.js';
+import { GUID, MAC, NAME, parseEndpoint, parseGuid, parseListener, parseMac, parseMappingEnd, parseName, parsePoolEntry, parsePortRange, parseRssKey, parseRuleEnd, parseVia, RSS_KEY } from './scalars.js';
 import { section } from './section.js';
 import { Refusal } from './refusal.js';
 import type { PortRange } from './types.js';
@@ -21,7 +21,7 @@ const prefix = text('prefix', 'an IP prefix', '10.0.0.0/24', { pattern: `^(${V4}
 const ruleEnd = text('ruleEnd', 'an IP address, a prefix or a MAC address', '10.0.0.5', { anyOf: [{ pattern: `^(${V4}|${V6})(/[0-9]{1,3})?$` }, { pattern: MAC.source }] }, parseRuleEnd);
 const pa = text('pa', 'a PA: an IP address, optionally with a port', '192.0.2.11', { pattern: `^(${V4}(:[0-9]+)?|${V6}|\\[${V6}\\](:[0-9]+)?)$` }, parseEndpoint);
 const listener = text('listener', 'an address and a port', '127.0.0.1:9464', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseListener);
-const socket = text('socket', 'an IPv4 address and a port', '203.0.113.10:80', { pattern: `^(${V4}|\\[${V6}\\]):[0-9]+$` }, parseSocket);
+const mappingEnd = text('mappingEnd', 'an IPv4 address with a port or ports, an IPv4 address, or an IPv4 prefix', '203.0.113.10:80', { pattern: `^(${V4}(:[0-9]+(-[0-9]+)?|/[0-9]{1,2})?|\\[${V6}\\]:[0-9]+)$` }, parseMappingEnd);
 const mac = text('mac', 'a MAC address', '00:15:5d:00:00:05', { pattern: MAC.source }, parseMac);
 const guid = text('guid', 'a GUID, with or without braces', '6f1c2a70-51d5-4f0e-9a53-2b1d4c7e8f01', { pattern: GUID.source }, parseGuid);
 const via = text('via', 'a next hop', 'nat', { pattern: '^(nat|forward|drop|site:.+|ca:.+)$' }, parseVia);
@@ -74,6 +74,9 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
   sessions: preset(whole('sessions', 1, 16777216), 65536, 'Flows tracked at once, all tenants together.', 1000000),
   flows: preset(whole('flows', 1, 16777216), 65536, 'Flows without NAT that the fast path knows at once, each direction one; packets of more are carried too, at the cost of a first packet.', 1000000),
   bindings: preset(whole('bindings', 1, 16777216), 65536, 'NAT bindings (inside address and port to outside address and port) at once.', 1000000),
+  subscribers: preset(whole('inside addresses', 1, 16777216), 65536, 'Inside addresses with NAT state at once, all tenants together.', 100000),
+  portBlocks: preset(whole('blocks', 1, 16777216), 65536, 'Blocks of external ports in use at once, all tenants together; see nat.blocks.', 100000),
+  connections: preset(whole('connections', 1, 16777216), 65536, 'Connections that stateful rules remember at once, all tenants together, one for each VM’s side of a flow; a packet that would need another is dropped.', 1000000),
   records: preset(whole('records', 1, 16000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
   fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
   heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
@@ -82,10 +85,12 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
 const timers = section('timers', 'How long idle state lives. Lower values than the RFCs allow are taken, because labs need them.', {
   udp: preset(seconds, 300, 'UDP binding without traffic. RFC 4787 REQ-5: at least 120, 300 recommended.'),
   tcpEstablished: preset(seconds, 7440, 'Established TCP connection without traffic. RFC 5382 REQ-5: at least 7440.'),
-  tcpTransitory: preset(seconds, 240, 'TCP connection that opens or closes. RFC 5382 REQ-5: at least 240.'),
+  tcpTransitory: preset(seconds, 240, 'TCP connection that opens. RFC 5382 REQ-5: at least 240.'),
+  tcpClosing: preset(seconds, 240, 'TCP connection that both ends have closed, or that was reset. RFC 7857 §2.1, §2.2: 240.'),
   icmp: preset(seconds, 60, 'ICMP query without an answer. RFC 5508 REQ-2: at least 60.'),
   fragment: preset(seconds, 30, 'How long a fragmented datagram is remembered. RFC 1122 §3.3.2: 60 to 120 for a host that reassembles; a gateway needs less.'),
   fragmentHold: preset(seconds, 2, 'How long a fragment waits for its first one. At most timers.fragment.'),
+  portBlock: preset(seconds, 120, 'How long a block of external ports that is no longer used stays with its inside address before another may have it. RFC 6888 §4 REQ-8: 120.'),
 });
 
 const icmpErrors = section('icmpErrors', 'How many ICMP errors the gateway originates, per tenant (RFC 4443 §2.4 f asks for a limit).', {
@@ -180,17 +185,27 @@ const routes = section('routes', 'A customer route. The longest prefix wins, the
   metric: preset(whole('', 0, 0xffffffff), 0, 'Lowest wins among equal prefixes.', 10),
 });
 
-const mappings = section('mappings', 'A static port mapping: who connects to the external address and port reaches the internal one.', {
-  proto: required(oneOf(['tcp', 'udp']), 'Protocol.', 'tcp'),
-  external: required(socket, 'Address of the pool, and port.', '203.0.113.10:80'),
-  internal: required(socket, 'CA with a record, and port.', '10.0.0.5:8080'),
+const mappings = section('mappings', 'A static mapping: who sends to the external end reaches the internal one, whatever nat.filtering says, and what comes from the internal one leaves by the external. One port, as many ports on both sides, a whole address (all ports, and ICMP), or a prefix.', {
+  proto: optional(oneOf(['tcp', 'udp']), 'Protocol. Ports need it; without it a whole address or prefix maps TCP, UDP and ICMP queries.', 'tcp'),
+  external: required(mappingEnd, 'Address or prefix of the pool, with ports or without. A whole address or prefix here is given to nobody else.', '203.0.113.10:80'),
+  internal: required(mappingEnd, 'CA with a record, with as many ports; or a prefix of the same length in a subnet. Ports and addresses keep their distance.', '10.0.0.5:8080'),
+});
+
+const blocks = section('blocks', 'Blocks of external ports. An inside address gets them one after the other when its share is used up, and keeps each for as long as it is used (RFC 7422, RFC 6888 REQ-14).', {
+  size: preset(whole('ports', 64, 16384), 256, 'Ports of a block.', 512),
+  assign: preset(oneOf(['auto', 'dynamic']), 'auto', 'auto: half of the ports of the pool are shared out evenly among all addresses of the subnets, by arithmetic, and the other half are blocks; where a share would have fewer than 64 ports, all are blocks. Then a change of subnets or pool moves shares, and ends the sessions of those that moved. dynamic: all are blocks.', 'dynamic'),
+  perAddress: optional(whole('blocks', 0, 65535), 'Blocks that one inside address may have at most, besides its share.', 16),
 });
 
 const nat = section('nat', 'NAT44 towards an uplink (RFC 4787, RFC 5382, RFC 5508).', {
   uplink: required(name, 'The uplink that carries the translated packets.', 'inet'),
   key: optional(key, 'GRE key towards the uplink; without it, no key field.', 7001),
+  pooling: preset(oneOf(['paired', 'any']), 'paired', 'paired: an inside address keeps to one external address, for all protocols (RFC 6888 REQ-2). any: when that has no port left, it gets ports of another.', 'any'),
+  parity: preset(flag, false, 'Whether an even inside port gets an even external one, and an odd one an odd one, as long as there are such (RFC 4787 REQ-4, RFC 7857 §8). TCP and UDP.', true),
+  blocks: preset(blocks, {}, 'Who gets which ports.'),
   pool: required(list(poolEntry, 1), 'External addresses: addresses, prefixes, or ranges. They are this tenant’s alone.', ['203.0.113.10']),
-  mappings: preset(sections(mappings), [], 'Static port mappings.'),
+  filtering: preset(oneOf(['endpoint-independent', 'address-dependent', 'address-and-port-dependent']), 'endpoint-independent', 'Who may send in by a binding (RFC 4787 §5): anybody; whom the inside end has sent to since the binding was made, from any port; or only from that very port. What a mapping opens is open to all.', 'address-dependent'),
+  mappings: preset(sections(mappings), [], 'Static mappings.'),
 });
 
 const forward = section('forward', 'Forwarding to a physical network, without translation.', {
@@ -198,13 +213,35 @@ const forward = section('forward', 'Forwarding to a physical network, without tr
   key: optional(key, 'GRE key that tells this tenant from others on the uplink, as a VLAN would.', 7001),
 });
 
+const maps = section('maps', 'NETMAP: joins two networks that use the same addresses. One side’s real addresses are shown to the other side as others, one for one; nothing is remembered. The tenant’s routes and rules name what the tenant sees.', {
+  side: required(oneOf(['tenant', 'site']), 'Whose addresses they are.', 'tenant'),
+  real: required(prefix, 'What that side itself uses. IPv4.', '10.0.0.0/24'),
+  shown: required(prefix, 'What the other side sees: as long a prefix, that neither side uses otherwise.', '10.100.0.0/24'),
+});
+
 const sites = section('sites', 'A tenant’s remote network behind a tunnel.', {
   name: required(name, 'How routes refer to it.', 'hq'),
   type: preset(oneOf(['gre'], { ipsec: 'IPsec sites come later', ike: 'IPsec sites come later', wireguard: 'WireGuard sites come later' }), 'gre', 'gre: GRE in UDP (RFC 8086), neither encrypted nor authenticated.'),
   pa: required(pa, 'Provider address of the far end, as for hosts.', '198.51.100.31:4754'),
   key: optional(key, 'GRE key; sites that share a PA need different ones.', 9001),
-  prefixes: required(list(prefix, 1), 'The site’s networks. Only sources in them are let in.', ['192.168.50.0/24']),
+  prefixes: required(list(prefix, 1), 'The site’s networks, by its own addresses. Only sources in them are let in.', ['192.168.50.0/24']),
+  maps: preset(sections(maps), [], 'Where addresses overlap: what is shown as what.'),
   mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1400),
+});
+
+const perAddress = section('perAddress', 'Limits of each inside address.', {
+  sessions: optional(whole('sessions', 1, 16777216), 'NAT sessions at once.', 4000),
+  bindings: optional(whole('bindings', 1, 16777216), 'NAT bindings at once, static mappings not counted (RFC 6888 REQ-4).', 2000),
+  newFlowsPerSecond: optional(whole('sessions a second', 1, 16777216), 'New NAT sessions; a second’s worth at once (RFC 6888 REQ-4 C).', 200),
+});
+
+const quotas = section('quotas', 'What a tenant may use at most. Without a key there is no limit but the gateway’s.', {
+  sessions: optional(whole('sessions', 1, 16777216), 'NAT sessions at once.', 100000),
+  bindings: optional(whole('bindings', 1, 16777216), 'NAT bindings at once, static mappings not counted.', 50000),
+  newFlowsPerSecond: optional(whole('sessions a second', 1, 16777216), 'New NAT sessions; a second’s worth at once.', 5000),
+  packetsPerSecond: optional(whole('packets a second', 1, 4294967294), 'IP packets from and to its VMs through the gateway, both directions together; a second’s worth at once.', 100000),
+  bytesPerSecond: optional(whole('bytes a second', 1, 4294967294), 'Bytes of those, IP headers included; a second’s worth at once, but one packet of the underlay’s MTU at least.', 125000000),
+  perAddress: preset(perAddress, {}, 'Limits of each inside address.'),
 });
 
 const tenants = section('tenants', 'A tenant: one routing domain, whose addresses may be those of any other tenant too.', {
@@ -216,6 +253,7 @@ const tenants = section('tenants', 'A tenant: one routing domain, whose addresse
   nat: optional(nat, 'Translation to the Internet.', { uplink: 'inet', pool: ['203.0.113.10'] }),
   forward: optional(forward, 'Forwarding to a physical network.', { uplink: 'core', key: 7001 }),
   sites: preset(sections(sites), [], 'Remote networks.'),
+  limits: preset(quotas, {}, 'What it may use at most.'),
   acls: preset(sections(acls), [], 'Access rules.'),
 });
 
@@ -254,6 +292,7 @@ export type RouteDraft = DraftOf<typeof routes>;
 export type NatDraft = DraftOf<typeof nat>;
 export type MappingDraft = DraftOf<typeof mappings>;
 export type ForwardDraft = DraftOf<typeof forward>;
+export type SiteMapDraft = DraftOf<typeof maps>;
 export type SiteDraft = DraftOf<typeof sites>;
 export type AclDraft = DraftOf<typeof acls>;
 export type { Draft };

@@ -44,12 +44,6 @@ export interface PortRange {
   readonly to: number;
 }
 
-/** An address and a port that must both be there. */
-export interface Socket {
-  readonly address: Address;
-  readonly port: number;
-}
-
 export interface Config {
   readonly file: string;
   readonly gateway: Gateway;
@@ -110,6 +104,11 @@ export interface Limits {
   readonly sessions: number;
   readonly flows: number;
   readonly bindings: number;
+  /** Inside addresses with NAT state. */
+  readonly subscribers: number;
+  readonly portBlocks: number;
+  /** Of stateful rules: one for a VM's side of a flow. */
+  readonly connections: number;
   /** Lookup records, all tenants together. */
   readonly records: number;
   /** Fragmented datagrams tracked at once. */
@@ -123,9 +122,11 @@ export interface Timers {
   readonly udp: number;
   readonly tcpEstablished: number;
   readonly tcpTransitory: number;
+  readonly tcpClosing: number;
   readonly icmp: number;
   readonly fragment: number;
   readonly fragmentHold: number;
+  readonly portBlock: number;
 }
 
 export type Encap = 'nvgre' | 'vxlan';
@@ -160,6 +161,7 @@ export interface Tenant {
   readonly nat: Nat | null;
   readonly forward: Forward | null;
   readonly sites: readonly Site[];
+  readonly limits: Quotas;
   /** Its own, its subnets' and its records', in the order of the file. */
   readonly acls: readonly Acl[];
 }
@@ -209,23 +211,58 @@ export interface Route {
   readonly via: Via;
 }
 
+/** What one may use at most; null is no limit. */
+export interface AddressQuotas {
+  readonly sessions: number | null;
+  readonly bindings: number | null;
+  readonly newFlowsPerSecond: number | null;
+}
+export interface Quotas extends AddressQuotas {
+  readonly packetsPerSecond: number | null;
+  readonly bytesPerSecond: number | null;
+  readonly perAddress: AddressQuotas;
+}
+
+/** How external ports are given out. */
+export interface Blocks {
+  /** Ports. */
+  readonly size: number;
+  readonly assign: 'auto' | 'dynamic';
+  /** Blocks that an inside address may have; null is no limit. */
+  readonly perAddress: number | null;
+}
+
 export interface Nat {
   readonly line: number;
+  readonly pooling: 'paired' | 'any';
+  readonly parity: boolean;
+  readonly blocks: Blocks;
   readonly uplink: string;
   /** GRE key towards the uplink; null: no key field. */
   readonly key: number | null;
   /** IPv4. Prefixes that do not overlap; a single address has 128 bits. */
   readonly pool: readonly Prefix[];
+  readonly filtering: Filtering;
   readonly mappings: readonly Mapping[];
 }
 
-/** A static port mapping. */
+/** A static mapping: both ends have as many addresses, and as many ports or all of them. */
 export interface Mapping {
   readonly line: number;
-  readonly proto: 'tcp' | 'udp';
-  readonly external: Socket;
-  readonly internal: Socket;
+  /** Null: TCP, UDP and ICMP queries. Never with ports. */
+  readonly proto: 'tcp' | 'udp' | null;
+  readonly external: MappingEnd;
+  readonly internal: MappingEnd;
 }
+
+/** IPv4. With ports it is one address; null is all ports. */
+export interface MappingEnd {
+  readonly prefix: Prefix;
+  readonly ports: PortRange | null;
+}
+
+/** Who may send in by a binding (RFC 4787 §5). */
+export type Filtering = 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
 
 export interface Forward {
   readonly line: number;
@@ -239,8 +276,19 @@ export interface Site {
   readonly type: 'gre';
   readonly pa: Endpoint;
   readonly key: number | null;
+  /** Its own, whatever the tenant sees of them. */
   readonly prefixes: readonly Prefix[];
+  readonly maps: readonly SiteMap[];
   readonly mtu: number;
+}
+
+/** NETMAP: addresses of one side that the other side sees as others, one for one. IPv4, both of one length. */
+export interface SiteMap {
+  readonly line: number;
+  /** Whose addresses `real` are. */
+  readonly side: 'tenant' | 'site';
+  readonly real: Prefix;
+  readonly shown: Prefix;
 }
 
 /** What a rule was written under. */

@@ -1,13 +1,21 @@
 /**
  * From a valid config to the pipeline's rows. Config and pipeline do not know each other; this is where they meet.
  */
-import type { Acl, Address, Config, Endpoint, Prefix, Tenant } from '../config/types.js';
+import type { Acl, Config, Endpoint, Prefix, Tenant } from '../config/types.js';
+import { V4_BITS } from '../pipeline/address.js';
 import { compilePolicy } from '../pipeline/compile.js';
 import { slotBytesFor, type StateSizes } from '../pipeline/gateway.js';
 import type { PolicyData } from '../pipeline/policy.js';
 import type { PolicyRows, PrefixRow, RuleRow, TenantRow } from '../pipeline/policy-rows.js';
 
 const PROTOCOLS = { tcp: 6, udp: 17 } as const;
+
+/** Tenants since the start, as columns: the one at index i has number i + 1. */
+export interface KnownTenants {
+  readonly rdids: readonly string[];
+  /** Names last used. */
+  readonly names: readonly string[];
+}
 
 /**
  * Numbers that stay a tenant's across reloads, by its routing domain: sessions and ledger rows are filed under them.
@@ -18,8 +26,11 @@ export class TenantIds {
   readonly #names = new Map<number, string>();
   readonly limit: number;
 
-  constructor(limit: number) {
+  /** `known` have their numbers already. */
+  constructor(limit: number, known: KnownTenants = { rdids: [], names: [] }) {
     this.limit = limit;
+    known.rdids.forEach((rdid, i) => this.#ids.set(rdid, i + 1));
+    known.names.forEach((name, i) => this.#names.set(i + 1, name));
   }
 
   /** Number every tenant, 1 and up; throws when there are more routing domains than numbers, and then numbers none. */
@@ -36,6 +47,11 @@ export class TenantIds {
   /** Name last used for a number; `-` for 0. */
   nameOf(id: number): string {
     return this.#names.get(id) ?? '-';
+  }
+
+  /** For another like this one, in another thread. */
+  known(): KnownTenants {
+    return { rdids: [...this.#ids.keys()], names: [...this.#names.values()] };
   }
 
   /** Every number given out so far, with its name. */
@@ -93,15 +109,20 @@ function tenantRow(tenant: Tenant, id: number): TenantRow {
       line, metric, prefix: prefixRow(prefix), via: via.kind === 'ca' ? { kind: 'ca', ca: via.address.words } : via,
     })),
     nat: nat === null ? null : {
-      line: nat.line, uplink: nat.uplink, key: nat.key, pool: nat.pool.map(prefixRow),
-      mappings: nat.mappings.map(mapping => ({
-        line: mapping.line, protocol: PROTOCOLS[mapping.proto],
-        external: ipv4(mapping.external.address), externalPort: mapping.external.port,
-        internal: ipv4(mapping.internal.address), internalPort: mapping.internal.port,
+      line: nat.line, uplink: nat.uplink, key: nat.key, pooling: nat.pooling, parity: nat.parity, blocks: nat.blocks, pool: nat.pool.map(prefixRow),
+      filtering: nat.filtering,
+      mappings: nat.mappings.map(({ line, proto, external, internal }) => ({
+        line, protocol: proto === null ? null : PROTOCOLS[proto], ports: external.ports === null ? 0 : external.ports.to - external.ports.from + 1,
+        external: ipv4(external.prefix), externalPort: external.ports?.from ?? 0,
+        internal: ipv4(internal.prefix), internalPort: internal.ports?.from ?? 0, bits: ipv4Bits(external.prefix),
       })),
     },
+    limits: tenant.limits,
     forward: tenant.forward,
-    sites: tenant.sites.map(site => ({ ...underlay(site), key: site.key, prefixes: site.prefixes.map(prefixRow) })),
+    sites: tenant.sites.map(site => ({
+      ...underlay(site), key: site.key, prefixes: site.prefixes.map(prefixRow),
+      maps: site.maps.map(({ line, side, real, shown }) => ({ line, side, real: ipv4(real), shown: ipv4(shown), bits: ipv4Bits(real) })),
+    })),
     rules: tenant.acls.flatMap(ruleRows),
   };
 }
@@ -125,6 +146,11 @@ function prefixRow(prefix: Prefix): PrefixRow {
   return { words: prefix.words, bits: prefix.bits };
 }
 
-function ipv4(address: Address): number {
-  return address.words[3];
+function ipv4({ words }: Prefix): number {
+  return words[3];
+}
+
+/** Length of an IPv4 prefix, of 32. */
+function ipv4Bits({ bits }: Prefix): number {
+  return bits - V4_BITS;
 }

@@ -1,13 +1,16 @@
 /** From rows to a policy: number everything, lay out the columns, fill the tables. Runs on the control thread. */
 import { tunnelOverhead } from '../codecs/gre-udp.js';
 import { V4_BITS, isMapped } from './address.js';
+import { freeRanges } from './nat/pool.js';
 import { ColumnsBuilder } from './tables/columns.js';
 import { LANE_MASK } from './tables/flows.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
+import { MappingsBuilder } from './tables/mappings.js';
+import { NetmapBuilder } from './tables/netmaps.js';
 import { shared32, sharedFrom } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
 import {
-  ANY_PROTOCOL, Action, Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
+  ANY_PROTOCOL, Action, Encap, Filtering, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
   type SubnetColumns, type TenantColumns,
 } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
@@ -15,6 +18,9 @@ import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRo
 const ANY_PREFIX: PrefixRow = { words: [0, 0, 0, 0], bits: 0 };
 const ANY_PORT = { from: 0, to: 0xffff };
 const NO_CA: Words = [0, 0, 0, 0];
+const FILTERING = {
+  'endpoint-independent': Filtering.endpointIndependent, 'address-dependent': Filtering.addressDependent, 'address-and-port-dependent': Filtering.addressAndPortDependent,
+} as const;
 
 /**
  * Compile `rows`, which config validation has found consistent; a dangling name throws.
@@ -41,7 +47,7 @@ class Draft {
       'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line',
     ], ['local', 'localMask', 'remote', 'remoteMask'],
   );
-  readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'externalPort', 'internal', 'internalPort', 'line'], []);
+  readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'internal', 'addresses', 'externalPort', 'internalPort', 'ports', 'line'], []);
   readonly #poolRanges: number[] = [];
   readonly #tenants: TenantColumns & { names: string[] };
 
@@ -57,8 +63,8 @@ class Draft {
   readonly #speakers: WordMapBuilder;
   readonly #byCa: WordMapBuilder;
   readonly #byMac: WordMapBuilder;
-  readonly #mappingsInside: WordMapBuilder;
-  readonly #mappingsOutside: WordMapBuilder;
+  readonly #mapped: MappingsBuilder;
+  readonly #netmaps: NetmapBuilder;
   readonly #routing: LpmBuilder;
   readonly #connected: LpmBuilder;
   readonly #sitePrefixes: LpmBuilder;
@@ -75,18 +81,18 @@ class Draft {
     this.#speakers = new WordMapBuilder(seed);
     this.#byCa = new WordMapBuilder(seed, records);
     this.#byMac = new WordMapBuilder(seed, records);
-    this.#mappingsInside = new WordMapBuilder(seed);
-    this.#mappingsOutside = new WordMapBuilder(seed);
+    this.#mapped = new MappingsBuilder(seed, ids);
+    this.#netmaps = new NetmapBuilder(seed, rows.hosts.length + rows.uplinks.length + sites);
     this.#routing = new LpmBuilder(seed, ids);
     this.#connected = new LpmBuilder(seed, ids);
     this.#sitePrefixes = new LpmBuilder(seed, rows.hosts.length + rows.uplinks.length + sites);
     this.#pools = new LpmBuilder(seed, 1);
     this.#tenants = {
       names: Array.from({ length: ids }, () => ''), line: shared32(ids),
-      natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids),
+      natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids), filtering: shared32(ids),
       forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
       poolFirst: shared32(ids), poolRanges: new Uint32Array(0), poolTotal: shared32(ids),
-      ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), meterInbound: shared32(ids), meterEnd: shared32(ids),
+      ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), stateful: shared32(ids), meterInbound: shared32(ids), meterEnd: shared32(ids),
       gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
     };
   }
@@ -148,7 +154,7 @@ class Draft {
       mappings: this.#mappings.build(),
       tenants: { ...this.#tenants, poolRanges: sharedFrom(this.#poolRanges) },
       senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
-      byCa: this.#byCa.build(), byMac: this.#byMac.build(), mappingsInside: this.#mappingsInside.build(), mappingsOutside: this.#mappingsOutside.build(),
+      byCa: this.#byCa.build(), byMac: this.#byMac.build(), mapped: this.#mapped.build(), netmaps: this.#netmaps.build(),
       routing: this.#routing.build(), connected: this.#connected.build(), sitePrefixes: this.#sitePrefixes.build(), pools: this.#pools.build(),
     };
   }
@@ -170,6 +176,7 @@ class Draft {
   #addSite(tenant: number, site: SiteRow): number {
     const id = this.#addPeer(site, PeerKind.site, Encap.gre, tenant, site.key, false);
     for (const prefix of site.prefixes) this.#sitePrefixes.add(id, prefix.words, prefix.bits, 1);
+    for (const map of site.maps) this.#netmaps.add(id, map);
     const endpoint = `${site.pa.join()}:${site.port}`;
     const sender = this.#siteAt.get(endpoint) ?? id;
     this.#siteAt.set(endpoint, sender);
@@ -219,16 +226,16 @@ class Draft {
     columns.natKey[tenant] = nat.key ?? 0;
     columns.natLine[tenant] = nat.line;
     columns.poolFirst[tenant] = this.#poolRanges.length;
-    for (const prefix of nat.pool) {
-      const addresses = 2 ** (128 - prefix.bits);
-      this.#poolRanges.push(prefix.words[3], addresses);
+    columns.filtering[tenant] = FILTERING[nat.filtering];
+    for (const prefix of nat.pool) this.#pools.add(0, prefix.words, prefix.bits, tenant);
+    for (const [first, addresses] of freeRanges(nat.pool, nat.mappings)) {
+      this.#poolRanges.push(first, addresses);
       columns.poolTotal[tenant] += addresses;
-      this.#pools.add(0, prefix.words, prefix.bits, tenant);
     }
-    for (const { protocol, external, externalPort, internal, internalPort, line } of nat.mappings) {
-      const mapping = this.#mappings.add({ tenant, protocol, external, externalPort, internal, internalPort, line }, {});
-      this.#mappingsInside.add(tenant, protocol, internal, internalPort, 0, mapping);
-      this.#mappingsOutside.add(protocol, external, externalPort, 0, 0, mapping);
+    for (const row of nat.mappings) {
+      const { protocol, external, internal, bits, externalPort, internalPort, ports, line } = row;
+      const mapping = this.#mappings.add({ tenant, protocol: protocol ?? 0, external, internal, addresses: 2 ** (32 - bits), externalPort, internalPort, ports, line }, {});
+      this.#mapped.add(tenant, row, mapping);
     }
   }
 
@@ -248,6 +255,7 @@ class Draft {
     columns.ruleEnd[tenant] = add('inbound', false);
     columns.meterInbound[tenant] = add('outbound', true);
     columns.meterEnd[tenant] = add('inbound', true);
+    columns.stateful[tenant] = Number(rules.some(rule => rule.idle !== null));
   }
 
   #addRule(rule: RuleRow, order: number): void {

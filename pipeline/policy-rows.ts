@@ -25,11 +25,14 @@ export interface Timers {
   readonly udp: number;
   readonly tcpEstablished: number;
   readonly tcpTransitory: number;
+  readonly tcpClosing: number;
   readonly icmp: number;
   /** How long a datagram's first fragment is remembered. */
   readonly fragment: number;
   /** How long a fragment waits for its first. */
   readonly fragmentHold: number;
+  /** How long a block of ports stays with its inside address after its last binding. */
+  readonly portBlock: number;
 }
 
 /** `pa` + `port`: who it is on the underlay. Port 0: any source port, and the well-known destination port. */
@@ -44,7 +47,7 @@ interface UnderlayRow {
 }
 export interface HostRow extends UnderlayRow { readonly encap: 'nvgre' | 'vxlan'; readonly flowId: 'zero' | 'hash' }
 export type UplinkRow = UnderlayRow;
-export interface SiteRow extends UnderlayRow { readonly key: GreKey; readonly prefixes: readonly PrefixRow[] }
+export interface SiteRow extends UnderlayRow { readonly key: GreKey; readonly prefixes: readonly PrefixRow[]; readonly maps: readonly SiteMapRow[] }
 
 export interface SubnetRow {
   readonly vsid: number;
@@ -74,19 +77,44 @@ export interface RouteRow {
 }
 export interface MappingRow {
   readonly line: number;
-  readonly protocol: number;
-  /** IPv4 addresses as unsigned numbers. */
+  /** Null: TCP, UDP and ICMP queries. */
+  readonly protocol: number | null;
+  /** First IPv4 addresses as unsigned numbers, and the length of both prefixes, 0 to 32. */
   readonly external: number;
-  readonly externalPort: number;
   readonly internal: number;
+  readonly bits: number;
+  /** First ports, and how many; 0 is all of them, and then the first are 0. */
+  readonly externalPort: number;
   readonly internalPort: number;
+  readonly ports: number;
+}
+/** NETMAP at a site: addresses of one side, and what the other side sees. */
+export interface SiteMapRow {
+  readonly line: number;
+  readonly side: 'tenant' | 'site';
+  /** IPv4 prefixes of one length, 0 to 32. */
+  readonly real: number;
+  readonly shown: number;
+  readonly bits: number;
+}
+/** What a tenant may use at most, and each of its inside addresses; null is no limit. */
+export interface AddressQuotaRow { readonly sessions: number | null; readonly bindings: number | null; readonly newFlowsPerSecond: number | null }
+export interface QuotaRow extends AddressQuotaRow {
+  readonly packetsPerSecond: number | null;
+  /** Of the inner packet, IP header and all. */
+  readonly bytesPerSecond: number | null;
+  readonly perAddress: AddressQuotaRow;
 }
 export interface NatRow {
   readonly line: number;
   readonly uplink: string;
   readonly key: GreKey;
+  readonly pooling: 'paired' | 'any';
+  readonly parity: boolean;
+  readonly blocks: { readonly size: number; readonly assign: 'auto' | 'dynamic'; readonly perAddress: number | null };
   /** IPv4 prefixes, in the order in which addresses are given out. */
   readonly pool: readonly PrefixRow[];
+  readonly filtering: 'endpoint-independent' | 'address-dependent' | 'address-and-port-dependent';
   readonly mappings: readonly MappingRow[];
 }
 export interface MacRow { readonly high: number; readonly low: number }
@@ -117,6 +145,7 @@ export interface TenantRow {
   readonly records: readonly RecordRow[];
   readonly routes: readonly RouteRow[];
   readonly nat: NatRow | null;
+  readonly limits: QuotaRow;
   readonly forward: { readonly line: number; readonly uplink: string; readonly key: GreKey } | null;
   readonly sites: readonly SiteRow[];
   readonly rules: readonly RuleRow[];

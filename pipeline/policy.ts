@@ -7,6 +7,8 @@
  */
 import { V4_MAPPED } from './address.js';
 import { Lpm, type LpmData } from './tables/lpm.js';
+import { Mappings, type MappingColumns, type MappingsData } from './tables/mappings.js';
+import { Netmaps, type NetmapData } from './tables/netmaps.js';
 import { WordMap, type WordMapData } from './tables/word-map.js';
 import type { GatewayRow, Timers } from './policy-rows.js';
 
@@ -18,6 +20,8 @@ export const Via = { subnet: 1, nat: 2, forward: 3, site: 4, record: 5, drop: 6 
 export const Action = { allow: 0, deny: 1, measure: 2 } as const;
 /** A rule's protocol column: every protocol. */
 export const ANY_PROTOCOL = 256;
+/** Who may send in by a binding (RFC 4787 §5): anybody, who was sent to, who was sent to at that port. */
+export const Filtering = { endpointIndependent: 0, addressDependent: 1, addressAndPortDependent: 2 } as const;
 /** Stands for "none" in an index column. */
 export const NONE = 0xffffffff;
 /** Bytes of a GRE key in the header. */
@@ -106,15 +110,6 @@ export interface RuleColumns {
   /** Four words a rule that nearly all misses are seen from: last word of local mask and prefix, of remote mask and prefix. */
   readonly sieve: Int32Array;
 }
-export interface MappingColumns {
-  readonly tenant: Uint32Array;
-  readonly protocol: Uint32Array;
-  readonly external: Uint32Array;
-  readonly externalPort: Uint32Array;
-  readonly internal: Uint32Array;
-  readonly internalPort: Uint32Array;
-  readonly line: Uint32Array;
-}
 /** Indexed by tenant id; cell 0 is nobody. */
 export interface TenantColumns {
   /** Empty where no tenant has the id. */
@@ -124,11 +119,13 @@ export interface TenantColumns {
   readonly natKeyed: Uint32Array;
   readonly natKey: Uint32Array;
   readonly natLine: Uint32Array;
+  /** Of `Filtering`. */
+  readonly filtering: Uint32Array;
   readonly forwardUplink: Uint32Array;
   readonly forwardKeyed: Uint32Array;
   readonly forwardKey: Uint32Array;
   readonly forwardLine: Uint32Array;
-  /** Slice of `poolRanges`, in pairs (first address, count), and the sum of the counts. */
+  /** Slice of `poolRanges`, in pairs (first address, count), and the sum of the counts: what of the pool is not mapped as whole addresses. */
   readonly poolFirst: Uint32Array;
   readonly poolRanges: Uint32Array;
   readonly poolTotal: Uint32Array;
@@ -136,6 +133,8 @@ export interface TenantColumns {
   readonly ruleFirst: Uint32Array;
   readonly ruleInbound: Uint32Array;
   readonly ruleEnd: Uint32Array;
+  /** 1 where an entry keeps state. */
+  readonly stateful: Uint32Array;
   /** The same of those that measure; they begin where the others end. */
   readonly meterInbound: Uint32Array;
   readonly meterEnd: Uint32Array;
@@ -181,9 +180,9 @@ export interface PolicyData {
   readonly connected: LpmData;
   readonly sitePrefixes: LpmData;
   readonly pools: LpmData;
-  /** [tenant, protocol, internal, port] and [protocol, external, port] to mapping. */
-  readonly mappingsInside: WordMapData;
-  readonly mappingsOutside: WordMapData;
+  /** By either end of them to static mappings; a site's addresses to what they are shown as, and back. */
+  readonly mapped: MappingsData;
+  readonly netmaps: NetmapData;
 }
 
 export class Policy {
@@ -210,8 +209,11 @@ export class Policy {
   readonly connected: Lpm;
   readonly sitePrefixes: Lpm;
   readonly pools: Lpm;
-  readonly mappingsInside: WordMap;
-  readonly mappingsOutside: WordMap;
+  readonly mapped: Mappings;
+  /** Until their callers ask `mapped`. */
+  readonly mappingsInside: { find(tenant: number, protocol: number, address: number, port: number, none: number): number };
+  readonly mappingsOutside: { find(protocol: number, address: number, port: number, none: number, nil: number): number };
+  readonly netmaps: Netmaps;
 
   constructor(data: PolicyData) {
     this.data = data;
@@ -237,8 +239,10 @@ export class Policy {
     this.connected = new Lpm(data.connected);
     this.sitePrefixes = new Lpm(data.sitePrefixes);
     this.pools = new Lpm(data.pools);
-    this.mappingsInside = new WordMap(data.mappingsInside);
-    this.mappingsOutside = new WordMap(data.mappingsOutside);
+    this.mapped = new Mappings(data.mapped, data.mappings);
+    this.mappingsInside = { find: (tenant, protocol, address, port) => this.mapped.findInside(tenant, protocol, address, port) };
+    this.mappingsOutside = { find: (protocol, address, port) => this.mapped.findOutside(Math.max(0, this.findPoolOwner(address)), protocol, address, port) };
+    this.netmaps = new Netmaps(data.netmaps);
   }
 
   /** The sender at this PA, or -1. A PA that was given with a port counts only from that port. */

@@ -4,6 +4,7 @@ import { type Entry, makeIndex } from '../prefix-index.js';
 import { nodeOfItem, type Place } from '../problems.js';
 import type { Prefix } from '../types.js';
 import { subnetName, type TenantView, type View } from '../view.js';
+import { sitePartsOf } from './sites.js';
 
 interface Claim {
   readonly tenant: TenantView;
@@ -19,8 +20,8 @@ type Claimed = { readonly prefix: Prefix; readonly owner: Claim };
 
 const ADVICE: Readonly<Record<string, string>> = {
   'subnet subnet': 'subnets of a tenant share no addresses',
-  'site site': 'an address is at one site: take one out, or split the wider prefix',
-  'site subnet': 'an address is in a subnet or at a site: take one out, or split the wider prefix',
+  'site site': 'an address is at one site: take one out, split the wider prefix, or show it as another (maps)',
+  'site subnet': 'an address is in a subnet or at a site: take one out, split the wider prefix, or show it as another (maps)',
   'pool subnet': 'a pool address belongs to the outside: use addresses that no VM has',
   'pool site': 'a pool address belongs to the outside: use addresses that no site has',
   'pool pool': 'a pool address belongs to one tenant, once',
@@ -40,11 +41,10 @@ function networkClaims(tenant: TenantView): Claimed[] {
   const claims: Claimed[] = tenant.parts.map(({ prefix, subnet: { at }, subnet, key }) => (
     { prefix, owner: { tenant, kind: 'subnet', title: `subnet ${subnetName(subnet) ?? ''}`, at, place: key, node: nodeOfItem(at, key, 0) } }
   ));
-  for (const { at, name, prefixes } of tenant.draft.sites ?? []) {
-    prefixes?.forEach((prefix, i) => {
-      if (prefix === undefined) return;
-      claims.push({ prefix, owner: { tenant, kind: 'site', title: `site ${name ?? ''}`, at, place: ['prefixes', i], node: nodeOfItem(at, 'prefixes', i) } });
-    });
+  for (const site of tenant.draft.sites ?? []) {
+    for (const { prefix, at, place, node } of sitePartsOf(site) ?? []) {
+      claims.push({ prefix, owner: { tenant, kind: 'site', title: `site ${site.name ?? ''}`, at, place, node } });
+    }
   }
   return claims;
 }

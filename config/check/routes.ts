@@ -5,6 +5,7 @@ import type { RouteDraft } from '../schema.js';
 import type { Address, Prefix } from '../types.js';
 import { subnetName, type TenantView, type View } from '../view.js';
 import { checkReference, unusable } from './common.js';
+import { sitePartsOf } from './sites.js';
 import { listSubnets } from './subnets.js';
 
 export function checkRoutes(view: View): void {
@@ -43,11 +44,11 @@ function checkVia({ reporter }: View, tenant: TenantView, { at, prefix, via }: R
   } else if (via?.kind === 'site') {
     if (!checkReference(reporter, at, 'via', 'site', via.site, tenant.sites) || prefix === undefined) return;
     const site = tenant.sites.byName.get(via.site);
-    const prefixes = site?.prefixes;
-    if (prefixes === undefined || prefixes.some(p => p === undefined || coversPrefix(p, prefix))) return;
-    const known = prefixes.map(p => p?.text ?? '').join(', ');
+    const parts = site === undefined ? undefined : sitePartsOf(site);
+    if (parts === undefined || parts.some(part => coversPrefix(part.prefix, prefix))) return;
+    const known = parts.map(part => part.prefix.text).join(', ');
     reporter.report(at, 'prefix', `not within the prefixes of site ${via.site}, line ${site?.line}`,
-      `answers from outside ${known} would not be let in: route what the site has, or add to its prefixes`);
+      `answers from outside ${known} would not be let in: route what the site has or is shown as, or add to its prefixes`);
   } else if (via?.kind === 'ca') checkNextHop(reporter, tenant, at, prefix, via.address);
 }
 

@@ -39,7 +39,7 @@ t.test('the shape the design gives reads as it stands', async t => {
   t.match(red.records, [{ line: 9, type: 'static', ca: { words: [0, 0, 0xffff, 0x0a000005] }, mac: { high: 0x0015, low: 0x5d000005 }, host: 'host-a', vsid: 5001 }]);
   t.match(red.routes, [{ metric: 0, via: { kind: 'nat' } }, { via: { kind: 'site', site: 'hq' } }]);
   t.match(red.nat, { uplink: 'inet', key: null, pool: [{ text: '203.0.113.10/32', bits: 128 }] });
-  t.match(red.nat?.mappings, [{ line: 12, proto: 'tcp', external: { address: { text: '203.0.113.10' }, port: 80 }, internal: { address: { text: '10.0.0.5' }, port: 8080 } }]);
+  t.match(red.nat?.mappings, [{ line: 12, proto: 'tcp', external: { prefix: { text: '203.0.113.10/32' }, ports: { from: 80, to: 80 } }, internal: { prefix: { text: '10.0.0.5/32' }, ports: { from: 8080, to: 8080 } } }]);
   t.match(red.sites, [{ type: 'gre', pa: { port: 4754 }, key: 9001, mtu: 1500 }]);
   t.match(red.acls, [{ name: 'acl-1', protocol: 6, local: null, remote: null, localPort: { from: 22, to: 22 }, remotePort: null }]);
 });
@@ -50,8 +50,8 @@ t.test('defaults: what RFCs recommend, and what is derived from other values', a
     line: 2, name: 'causeway', listen: [], uplinkListen: [], grePort: 4754, vxlanPort: 4789, mtu: 9000,
     mac: { text: '02:00:00:00:00:01', high: 0x0200, low: 1 }, workers: 'auto', rss: { mode: 'auto', key: 'default', rebalance: true, ringSlots: 1024 }, receiveBuffer: 4194304, sendBuffer: 4194304,
     admin: { socket: null }, metrics: { listen: { text: '127.0.0.1', family: 4, words: [0, 0, 0xffff, 0x7f000001] }, port: 9464 }, logLevel: 'info',
-    limits: { tenants: 1024, sessions: 65536, flows: 65536, bindings: 65536, records: 1048576, fragments: 4096, heldFragments: 1024 },
-    timers: { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, icmp: 60, fragment: 30, fragmentHold: 2 },
+    limits: { tenants: 1024, sessions: 65536, flows: 65536, bindings: 65536, subscribers: 65536, portBlocks: 65536, records: 1048576, fragments: 4096, heldFragments: 1024 },
+    timers: { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, tcpClosing: 240, icmp: 60, fragment: 30, fragmentHold: 2, portBlock: 120 },
     icmpErrors: { perSecond: 100, burst: 50 },
   });
   t.same(config.hosts.map(h => h.mtu), [9000, 1500]);

@@ -176,6 +176,20 @@ const NAT: readonly Case[] = [
   ['a mapping without a port', { 'tenants[0].nat.mappings[0].external': '203.0.113.10' }, 'tenants[0].nat.mappings[0].external', /an address without a port/],
   ['a mapping to IPv6', { 'tenants[1].nat.mappings': [{ proto: 'udp', external: '203.0.113.20:53', internal: '[2001:db8:b::5]:53' }] }, 'tenants[1].nat.mappings[0].internal', /NAT is IPv4 only/],
   ['mappings, but no route via nat', { 'tenants[0].routes[0].via': 'forward' }, 'tenants[0].nat.mappings', /answers have no way back .*add a route via nat/],
+  ['ports without a protocol', { 'tenants[0].nat.mappings[0].proto': undefined }, 'tenants[0].nat.mappings[0].proto', /ports of no protocol .*for both, two mappings/],
+  ['more ports outside than inside', { 'tenants[0].nat.mappings[0].external': '203.0.113.10:80-89' }, 'tenants[0].nat.mappings[0].internal', /1 ports for 10/],
+  ['a port outside and an address inside', { 'tenants[0].nat.mappings[0].internal': '10.0.0.5' }, 'tenants[0].nat.mappings[0].internal', /an address without a port/],
+  ['ranges of ports that overlap', { 'tenants[0].nat.mappings[1]': { proto: 'tcp', external: '203.0.113.10:70-80', internal: '10.0.0.6:70-80' } }, 'tenants[0].nat.mappings[1].external', /overlaps the mapping of line \d+/],
+  ['an address as a whole, of which a port is mapped', { 'tenants[0].nat.mappings[1]': { external: '203.0.113.10', internal: '10.0.0.6' } }, 'tenants[0].nat.mappings[1].external', /overlaps the mapping of line \d+/],
+  ['a prefix over a whole address', { 'tenants[0].nat.mappings[1]': { external: '203.0.113.12/30', internal: '10.0.0.4/30' }, 'tenants[0].nat.mappings[2]': { external: '203.0.113.13', internal: '10.0.1.7' } }, 'tenants[0].nat.mappings[2].external', /overlaps the mapping of line \d+/],
+  ['an address inside that leaves by two', { 'tenants[0].nat.mappings[1]': { external: '203.0.113.12', internal: '10.0.1.7' }, 'tenants[0].nat.mappings[2]': { external: '203.0.113.13', internal: '10.0.1.7' } }, 'tenants[0].nat.mappings[2].internal', /line \d+ maps this address as a whole already/],
+  ['prefixes of different length', { 'tenants[0].nat.mappings[1]': { external: '203.0.113.12/30', internal: '10.0.0.0/29' } }, 'tenants[0].nat.mappings[1].internal', /8 addresses for 4/],
+  ['a prefix of one protocol', { 'tenants[0].nat.mappings[1]': { proto: 'tcp', external: '203.0.113.12/30', internal: '10.0.0.4/30' } }, 'tenants[0].nat.mappings[1].proto', /leave it out/],
+  ['a prefix half in the pool', { 'tenants[0].nat.pool': ['203.0.113.10', '203.0.113.12/31'], 'tenants[0].nat.mappings[1]': { external: '203.0.113.12/30', internal: '10.0.0.4/30' } }, 'tenants[0].nat.mappings[1].external', /not all of it is in the pool/],
+  ['a prefix in no subnet', { 'tenants[0].nat.mappings[1]': { external: '203.0.113.12/30', internal: '10.0.2.0/30' } }, 'tenants[0].nat.mappings[1].internal', /not within a subnet of tenant red .*its subnets: 10\.0\.0\.0\/24/],
+  ['a prefix with a port', { 'tenants[0].nat.mappings[0].external': '203.0.113.10/32:80' }, 'tenants[0].nat.mappings[0].external', /not a prefix length/],
+  ['a range of ports that runs backwards', { 'tenants[0].nat.mappings[0].external': '203.0.113.10:90-80' }, 'tenants[0].nat.mappings[0].external', /runs backwards/],
+  ['a filtering nobody knows', { 'tenants[0].nat.filtering': 'symmetric' }, 'tenants[0].nat.filtering', /not "endpoint-independent"/],
   ['a mapping of ICMP', { 'tenants[0].nat.mappings[0].proto': 'icmp' }, 'tenants[0].nat.mappings[0].proto', /not "tcp" or "udp"/],
   ['a key of 33 bits', { 'tenants[0].forward.key': 4294967296 }, 'tenants[0].forward.key', /out of range/],
 ];
@@ -186,6 +200,16 @@ const SITES: readonly Case[] = [
   ['site prefixes over each other', { 'tenants[0].sites[1]': { name: 'lab', pa: '198.51.100.32', prefixes: ['192.168.0.0/16'] } }, 'tenants[0].sites[1].prefixes[0]', /overlaps site hq 192\.168\.50\.0\/24/],
   ['a site prefix over the pool', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '203.0.113.12/30'] }, 'tenants[0].sites[0].prefixes[1]', /overlaps pool 203\.0\.113\.12/],
   ['a multicast site prefix', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '239.0.0.0/8'] }, 'tenants[0].sites[0].prefixes[1]', /never routed/],
+  ['a map of IPv6', { 'tenants[0].sites[0].maps': [{ side: 'site', real: '2001:db8::/64', shown: '192.168.60.0/24' }] }, 'tenants[0].sites[0].maps[0].real', /maps are for IPv4/],
+  ['a map of different lengths', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.100.0.0/25' }] }, 'tenants[0].sites[0].maps[0].shown', /\/25 for a \/24 .*of the same length/],
+  ['a map of what the tenant does not have', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.7.0.0/24', shown: '10.100.0.0/24' }] }, 'tenants[0].sites[0].maps[0].real', /in no subnet of tenant red/],
+  ['a map of what the site does not have', { 'tenants[0].sites[0].maps': [{ side: 'site', real: '192.168.51.0/24', shown: '10.100.0.0/24' }] }, 'tenants[0].sites[0].maps[0].real', /none of the site’s prefixes .*192\.168\.50\.0\/24/],
+  ['two maps of one prefix', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.100.0.0/24' }, { side: 'tenant', real: '10.0.0.0/25', shown: '10.101.0.0/25' }] }, 'tenants[0].sites[0].maps[1].real', /line \d+ shows some of it already/],
+  ['two maps to one prefix', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.100.0.0/24' }, { side: 'tenant', real: '10.0.1.0/24', shown: '10.100.0.0/24' }] }, 'tenants[0].sites[0].maps[1].shown', /line \d+ shows something as some of it already/],
+  ['the tenant shown as what the site has', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '192.168.50.0/24' }] }, 'tenants[0].sites[0].maps[0].shown', /the site has 192\.168\.50\.0\/24 itself/],
+  ['a subnet shown as another', { 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.0.1.0/24' }] }, 'tenants[0].sites[0].maps[0].shown', /overlaps subnet db 10\.0\.1\.0\/24, line \d+/],
+  ['a site shown as a subnet', { 'tenants[0].sites[0].prefixes': ['192.168.50.0/24', '192.168.60.0/24'], 'tenants[0].sites[0].maps': [{ side: 'site', real: '192.168.60.0/24', shown: '10.0.1.0/24' }] }, 'tenants[0].sites[0].maps[0].shown', /overlaps subnet db 10\.0\.1\.0\/24/],
+  ['a route to a site’s real addresses', { 'tenants[0].sites[0].maps': [{ side: 'site', real: '192.168.50.0/24', shown: '10.100.0.0/24' }] }, 'tenants[0].routes[2].prefix', /not within the prefixes of site hq.*10\.100\.0\.0\/24/],
   ['a site type that comes later', { 'tenants[0].sites[0].type': 'wireguard' }, 'tenants[0].sites[0].type', /WireGuard sites come later/],
 ];
 
@@ -226,6 +250,30 @@ t.test('the base config has no problems', async t => { t.same(problemsOf(edited(
 
 t.test('a site may be wider than the tenant\'s own subnets and pool: the Internet by way of headquarters', async t => {
   t.same(problemsOf(edited({ 'tenants[0].sites[0].prefixes': ['0.0.0.0/0'] })), []);
+});
+
+t.test('mappings of ports, ranges, addresses and prefixes stand beside each other', async t => {
+  const { tenants: [{ nat }] } = configOf(edited({
+    'tenants[0].nat.pool': ['203.0.113.10', '203.0.113.12/31', '203.0.113.14/31', '203.0.113.16'], 'tenants[0].nat.filtering': 'address-dependent',
+    'tenants[0].nat.mappings[1]': { proto: 'udp', external: '203.0.113.10:79-90', internal: '10.0.0.6:9979-9990' },
+    'tenants[0].nat.mappings[2]': { external: '203.0.113.12/30', internal: '10.0.0.4/30' }, // of two entries of the pool
+    'tenants[0].nat.mappings[3]': { proto: 'tcp', external: '203.0.113.16', internal: '10.0.1.7' },
+    'tenants[0].nat.mappings[4]': { proto: 'udp', external: '203.0.113.16', internal: '10.0.1.7' },
+  }));
+  t.equal(nat?.filtering, 'address-dependent');
+  t.match(nat?.mappings.slice(1), [
+    { proto: 'udp', external: { prefix: { bits: 128 }, ports: { from: 79, to: 90 } }, internal: { ports: { from: 9979, to: 9990 } } },
+    { proto: null, external: { prefix: { text: '203.0.113.12/30' }, ports: null }, internal: { prefix: { text: '10.0.0.4/30' }, ports: null } },
+    { proto: 'tcp' }, { proto: 'udp' },
+  ]);
+});
+
+t.test('two sites and the tenant itself may have the same addresses, if each is shown as another', async t => {
+  t.same(problemsOf(edited({
+    'tenants[0].sites[0].prefixes': ['10.0.0.0/24'], 'tenants[0].routes[2].prefix': '10.102.0.0/24',
+    'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.101.0.0/24' }, { side: 'site', real: '10.0.0.0/24', shown: '10.102.0.0/24' }],
+    'tenants[0].sites[1]': { name: 'lab', pa: '198.51.100.32', prefixes: ['10.0.0.0/23'], maps: [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.101.0.0/24' }, { side: 'site', real: '10.0.0.0/23', shown: '10.104.0.0/23' }] },
+  })), []);
 });
 
 t.test('a socket path may have 107 bytes', async t => {

@@ -19,7 +19,7 @@ export interface StormReport { readonly wrong: readonly string[]; readonly binds
 
 const UDP = 17, INSIDE = 0x0a000005, OUTSIDE = 0x4b007100, REMOTE = 0x46336407;
 const FIRST_PORT = 5000, INSIDES = 16, ADDRESSES = 2, PORTS = 8, REMOTES = 3;
-const TIMERS = { udp: 1e9, tcpEstablished: 1e9, tcpTransitory: 1e9, icmp: 1e9, fragment: 30, fragmentHold: 2 };
+const TIMERS = { udp: 1e9, tcpEstablished: 1e9, tcpTransitory: 1e9, tcpClosing: 1e9, icmp: 1e9, fragment: 30, fragmentHold: 2, portBlock: 120 };
 /** An inside end leaves by one address: so a reader can tell another's words from those it looked for. */
 const outsideOf = (i: number): number => OUTSIDE + i % ADDRESSES;
 

@@ -6,7 +6,7 @@ import { TCP_STATE_NAMES, TcpState, isOpening, letsPass, refreshes, sessionLifet
 
 const { fin, syn, rst, ack, psh } = TcpFlag;
 const S = TcpState;
-const TIMERS = { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, icmp: 60, fragment: 30, fragmentHold: 2 };
+const TIMERS = { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, tcpClosing: 240, icmp: 60, fragment: 30, fragmentHold: 2, portBlock: 120 };
 const IN = true, OUT = false; // who sent it: the inside, the outside
 
 const rows: [name: string, state: number, flags: number, fromInside: boolean, next: number, seconds: number][] = [

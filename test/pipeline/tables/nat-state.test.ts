@@ -9,7 +9,7 @@ import { seeded } from '../../support/seeded.js';
 
 const UDP = 17, TCP = 6;
 const INSIDE = 0x0a000005, OUTSIDE = 0xcb007101, REMOTE = 0xc6336407;
-const TIMERS: Timers = { udp: 100, tcpEstablished: 400, tcpTransitory: 50, icmp: 60, fragment: 30, fragmentHold: 2 };
+const TIMERS: Timers = { udp: 100, tcpEstablished: 400, tcpTransitory: 50, tcpClosing: 50, icmp: 60, fragment: 30, fragmentHold: 2, portBlock: 120 };
 const ESTABLISHED = 3, TRANS = 7;
 
 /** `readers` 0: nobody else is there, so what is taken out is free at once. */
