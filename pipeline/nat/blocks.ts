@@ -94,7 +94,7 @@ export class PortPlan {
   holderOf(outside: number, port: number): PortHolder | undefined {
     const o = indexIn(this.#outside, outside);
     if (o < 0 || port < this.#reserved || port >= PORTS_END) return undefined;
-    const block = Math.floor((PORTS_END - 1 - port) / this.size);
+    const block = this.blockOf(port);
     if (block < this.blocksAt(o)) return { outside, firstPort: this.blockStart(block), count: this.size, block };
     if (port >= this.#firstDynamic(o) || this.share === 0) return undefined;
     const slot = Math.floor((port - this.#reserved) / this.share);
@@ -130,7 +130,12 @@ export class PortPlan {
     return PORTS_END - (block + 1) * this.size;
   }
 
-  /** Whether a run of ports is all in the part of its address that goes by blocks; it may be a block of another plan. */
+  /** The block that a port would be in. */
+  blockOf(port: number): number {
+    return Math.floor((PORTS_END - 1 - port) / this.size);
+  }
+
+  /** Whether a run of ports that begins here is all in the part of its address that goes by blocks; it may be a block of another plan. */
   isDynamic(outside: number, firstPort: number): boolean {
     const o = indexIn(this.#outside, outside);
     return o >= 0 && firstPort >= this.#firstDynamic(o);
