@@ -11,17 +11,18 @@
  * reads use up: with a function a step it took about twice as long (DESIGN.md). Every number is a signed 32-bit word, so that V8
  * keeps none on the heap; and what is needed of a policy lies in a few typed arrays.
  */
-import { copyBytes, putU16, putU32, s32, u16 } from '../codecs/bytes.js';
+import { copyBytes } from '../codecs/bytes.js';
 import { foldSum } from '../codecs/checksum.js';
 import { ETHERNET_LEN, EtherType } from '../codecs/ethernet.js';
 import { GRE_HAS_KEY, GRE_MIN_LEN } from '../codecs/gre.js';
 import { IpProtocol } from '../codecs/ip-protocol.js';
 import { IPV4_DST, IPV4_LIFE, IPV4_MIN_LEN, IPV4_SRC } from '../codecs/ipv4.js';
-import { NVGRE_FIRST_WORD, NVGRE_LEN, writeNvgre } from '../codecs/nvgre.js';
+import { NVGRE_FIRST_WORD, NVGRE_LEN } from '../codecs/nvgre.js';
 import { TCP_CHECKSUM, TCP_MIN_LEN, TCP_OFFSET_FLAGS, TcpFlag } from '../codecs/tcp.js';
 import { UDP_CHECKSUM, UDP_LEN, UDP_LENGTH } from '../codecs/udp.js';
-import { VXLAN_VALID, writeVxlan } from '../codecs/vxlan.js';
+import { VXLAN_VALID } from '../codecs/vxlan.js';
 import { HEADROOM, type Context } from './context.js';
+import { FieldsOf, type Fields } from './fields.js';
 import type { Ledger } from './ledger.js';
 import { Carrier, Side } from './packet.js';
 import { Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
@@ -31,6 +32,7 @@ import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, OP_
 const FRAME_LEN = NVGRE_LEN + ETHERNET_LEN;
 const GRE_KEYED_LEN = GRE_MIN_LEN + 4;
 const PLAIN_GRE = EtherType.ipv4, KEYED_GRE = GRE_HAS_KEY << 16 | EtherType.ipv4;
+const VXLAN_FIRST_WORD = VXLAN_VALID << 24;
 const VERSION_4_IHL_5 = 0x45;
 /** Of the second word of IPv4: more fragments, and the offset. */
 const FRAGMENT = 0x3fff;
@@ -55,6 +57,8 @@ export class FastPath {
   readonly #ledger: Ledger;
   readonly #flows: FlowTable;
   readonly #words: Int32Array;
+  readonly #fields = new FieldsOf();
+  readonly #scratch = new FieldsOf();
   readonly #known = new Int32Array(KNOWN * KNOWN_WORDS);
   #policy: Policy;
   // Of the policy in force.
@@ -102,26 +106,26 @@ export class FastPath {
    * Arguments are those of `Gateway.receive`; `now` is in seconds.
    */
   carry(mem: Uint8Array, start: number, at: number, end: number, peer: number, carrier: number, side: number, now: number): boolean {
-    const role = this.#roles[peer], known = this.#known;
+    const f = this.#fields.take(mem), role = this.#roles[peer], known = this.#known;
     let l3: number, tenant = 0, kind: number = Kind.natIn, keyed = 0, key = 0;
     if (role < UPLINK) {
       // A host's frame, untagged, from one real sender to the gateway: see `checkNvgre`, `checkVxlan`, `checkEthernet`.
       l3 = at + FRAME_LEN;
       if (end - l3 < IPV4_MIN_LEN + UDP_LEN || carrier !== role || side === Side.uplinks) return false;
-      if (role === Carrier.gre ? s32(mem, at) !== NVGRE_FIRST_WORD : (mem[at] & VXLAN_VALID) === 0) return false;
-      const middle = s32(mem, at + 12); // two bytes of the destination, two of the source
-      if (s32(mem, at + 8) !== this.#mac0 || middle >>> 16 !== this.#mac4 || u16(mem, at + 20) !== EtherType.ipv4) return false;
-      if ((middle & 0x0100) !== 0 || ((middle & 0xffff) === 0 && s32(mem, at + 16) === 0)) return false;
-      const vsid = s32(mem, at + 4) >>> 8, place = ((vsid ^ Math.imul(peer, 0x9e3779b1)) & KNOWN - 1) * KNOWN_WORDS;
+      if (role === Carrier.gre ? f.word(at) !== NVGRE_FIRST_WORD : (f.word(at) & VXLAN_FIRST_WORD) === 0) return false;
+      const middle = f.word(at + 12); // two bytes of the destination, two of the source
+      if (f.word(at + 8) !== this.#mac0 || middle >>> 16 !== this.#mac4 || f.half(at + 20) !== EtherType.ipv4) return false;
+      if ((middle & 0x0100) !== 0 || ((middle & 0xffff) === 0 && f.word(at + 16) === 0)) return false;
+      const vsid = f.word(at + 4) >>> 8, place = ((vsid ^ Math.imul(peer, 0x9e3779b1)) & KNOWN - 1) * KNOWN_WORDS;
       tenant = known[place + K_PEER] === peer + 1 && known[place + K_ID] === vsid ? known[place + K_TENANT] : this.#askHost(place, vsid, peer);
       if (tenant === 0) return false;
       kind = Kind.fromHost;
     } else {
       if (end - at < GRE_KEYED_LEN + IPV4_MIN_LEN || carrier !== Carrier.gre || side === Side.hosts) return false;
-      const header = s32(mem, at);
+      const header = f.word(at);
       if (header === KEYED_GRE) {
         keyed = 1;
-        key = s32(mem, at + GRE_MIN_LEN);
+        key = f.word(at + GRE_MIN_LEN);
         l3 = at + GRE_KEYED_LEN;
       } else {
         if (header !== PLAIN_GRE) return false;
@@ -136,8 +140,8 @@ export class FastPath {
     }
 
     // IPv4 without options, whole, sound, with a TTL that lasts: see `checkIpv4`.
-    const lengths = s32(mem, l3), fragment = s32(mem, l3 + 4), life = s32(mem, l3 + IPV4_LIFE);
-    const src = s32(mem, l3 + IPV4_SRC), dst = s32(mem, l3 + IPV4_DST);
+    const lengths = f.word(l3), fragment = f.word(l3 + 4), life = f.word(l3 + IPV4_LIFE);
+    const src = f.word(l3 + IPV4_SRC), dst = f.word(l3 + IPV4_DST);
     const len = lengths & 0xffff, bytesIn = end - at;
     if (lengths >>> 24 !== VERSION_4_IHL_5 || (fragment & FRAGMENT) !== 0 || life >>> 24 <= 1 || len > end - l3) return false;
     const sum = (lengths >>> 16) + len + (fragment >>> 16) + (fragment & 0xffff) + (life >>> 16) + (life & 0xffff)
@@ -148,14 +152,14 @@ export class FastPath {
     // UDP, or TCP without events: see `checkUdp`, `checkTcp`.
     const l4 = l3 + IPV4_MIN_LEN, rest = len - IPV4_MIN_LEN, protocol = life >>> 16 & 0xff, isUdp = protocol === IpProtocol.udp;
     if (isUdp) {
-      const udpLen = u16(mem, l4 + UDP_LENGTH);
+      const udpLen = f.half(l4 + UDP_LENGTH);
       if (udpLen < UDP_LEN || udpLen > rest) return false;
     } else {
       if (protocol !== IpProtocol.tcp || rest < TCP_MIN_LEN) return false;
-      const offsetFlags = u16(mem, l4 + TCP_OFFSET_FLAGS), headerLen = offsetFlags >>> 12 << 2;
+      const offsetFlags = f.half(l4 + TCP_OFFSET_FLAGS), headerLen = offsetFlags >>> 12 << 2;
       if (headerLen < TCP_MIN_LEN || headerLen > rest || (offsetFlags & TCP_EVENTS) !== 0) return false;
     }
-    const ports = s32(mem, l4);
+    const ports = f.word(l4);
 
     // Its record: see `FlowTable.find`, of which this is the first step.
     const flows = this.#flows, words = this.#words, lanes = this.#lanes;
@@ -168,7 +172,7 @@ export class FastPath {
         if (role !== UPLINK) return false;
         tenant = known[this.#knownKey(peer, keyed, key) + K_TENANT]; // no NAT session: a flow by the uplink's key, then
         flowOf = flowKey(tenant, protocol, Kind.fromUplink);
-        flow = tenant === 0 ? -1 : flows.peek(flowOf, src, dst, ports, hash);
+        flow = tenant === 0 ? -1 : flows.find(flowOf, src, dst, ports, hash);
         if (flow < 0) return false;
       }
     }
@@ -186,37 +190,37 @@ export class FastPath {
         if (lanes[lane + Lane.peer] !== peer || len > this.#nat[exit + E_MTU]) return false;
         // One hop less, another source: RFC 1624, as `setIpv4Src` and the others have it, in one go.
         const gained = (~src >>> 16) + (~src & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
-        mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
-        putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
-        putU32(mem, l3 + IPV4_SRC, to);
-        putU16(mem, l4, port);
-        this.#patch(mem, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
+        f.putByte(l3 + IPV4_LIFE, (life >>> 24) - 1);
+        f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
+        f.putWord(l3 + IPV4_SRC, to);
+        f.putHalf(l4, port);
+        this.#patch(f, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
         if (seen !== now) words[flow + F_SEEN] = now;
-        this.#sendGre(mem, l3, end, this.#nat, exit, tenant, bytesIn, hash);
+        this.#sendGre(f, l3, end, this.#nat, exit, tenant, bytesIn, hash);
         return true;
       }
       case Op.natIn: {
         const exit = lanes[lane + Lane.tenant] * EXIT_WORDS, nat = this.#nat;
         if (nat[exit + E_PEER] !== peer || nat[exit + E_KEYED] !== keyed || nat[exit + E_KEY] !== key || len > lanes[lane + Lane.mtu]) return false;
         const gained = (~dst >>> 16) + (~dst & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
-        mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
-        putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
-        putU32(mem, l3 + IPV4_DST, to);
-        putU16(mem, l4 + 2, port);
-        this.#patch(mem, l4, isUdp, gained + (~ports & 0xffff) + port);
+        f.putByte(l3 + IPV4_LIFE, (life >>> 24) - 1);
+        f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
+        f.putWord(l3 + IPV4_DST, to);
+        f.putHalf(l4 + 2, port);
+        this.#patch(f, l4, isUdp, gained + (~ports & 0xffff) + port);
         break;
       }
       default:
-        return this.#carryPlain(mem, start, l3, end, life, flow, lane, peer, tenant, this.#senderOf(role, peer, keyed, key), bytesIn, hash, now);
+        return this.#carryPlain(f, start, l3, end, life, flow, lane, peer, tenant, this.#senderOf(role, peer, keyed, key), bytesIn, hash, now);
     }
     if (seen !== now) words[flow + F_SEEN] = now;
-    this.#sendFrame(mem, start, l3, end, lane, bytesIn, hash);
+    this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
     return true;
   }
 
   /** As the end of `carry`, for a flow without translation. Apart, so that `carry` stays small enough for V8 to put the reads into it. */
   #carryPlain(
-    mem: Uint8Array, start: number, l3: number, end: number, life: number, flow: number, lane: number, peer: number, tenant: number, sender: number,
+    f: Fields, start: number, l3: number, end: number, life: number, flow: number, lane: number, peer: number, tenant: number, sender: number,
     bytesIn: number, hash: number, now: number,
   ): boolean {
     const words = this.#words, lanes = this.#lanes, to = words[flow + F_TO], op = words[flow + F_DO] & OP_MASK;
@@ -224,11 +228,11 @@ export class FastPath {
     const exits = isSite ? this.#sites : this.#forward, exit = (isSite ? to - 1 : tenant) * EXIT_WORDS;
     if (sender >= 0 ? to !== sender + 1 : lanes[(isInside ? to * LANE_WORDS : lane) + Lane.peer] !== peer) return false;
     if (end - l3 > (isInside ? lanes[lane + Lane.mtu] : exits[exit + E_MTU])) return false;
-    mem[l3 + IPV4_LIFE] = (life >>> 24) - 1;
-    putU16(mem, l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
+    f.putByte(l3 + IPV4_LIFE, (life >>> 24) - 1);
+    f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
     if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
-    if (isInside) this.#sendFrame(mem, start, l3, end, lane, bytesIn, hash);
-    else this.#sendGre(mem, l3, end, exits, exit, tenant, bytesIn, hash);
+    if (isInside) this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
+    else this.#sendGre(f, l3, end, exits, exit, tenant, bytesIn, hash);
     return true;
   }
 
@@ -238,44 +242,45 @@ export class FastPath {
   }
 
   /** Bring the transport's checksum up to date with what the words it covers have gained. UDP's may be absent (RFC 768). */
-  #patch(mem: Uint8Array, l4: number, isUdp: boolean, gained: number): void {
+  #patch(f: Fields, l4: number, isUdp: boolean, gained: number): void {
     const at = l4 + (isUdp ? UDP_CHECKSUM : TCP_CHECKSUM);
-    const hc = u16(mem, at);
+    const hc = f.half(at);
     if (isUdp && hc === 0) return;
     const sum = ~foldSum((~hc & 0xffff) + gained) & 0xffff;
-    putU16(mem, at, isUdp && sum === 0 ? 0xffff : sum);
+    f.putHalf(at, isUdp && sum === 0 ? 0xffff : sum);
   }
 
-  #sendGre(mem: Uint8Array, l3: number, end: number, exits: Int32Array, exit: number, tenant: number, bytesIn: number, hash: number): void {
+  #sendGre(f: Fields, l3: number, end: number, exits: Int32Array, exit: number, tenant: number, bytesIn: number, hash: number): void {
     let at = l3 - GRE_MIN_LEN;
     if (exits[exit + E_KEYED] === 1) {
       at -= 4;
-      putU32(mem, at, KEYED_GRE);
-      putU32(mem, at + GRE_MIN_LEN, exits[exit + E_KEY]);
+      f.putWord(at, KEYED_GRE);
+      f.putWord(at + GRE_MIN_LEN, exits[exit + E_KEY]);
     } else {
-      putU32(mem, at, PLAIN_GRE);
+      f.putWord(at, PLAIN_GRE);
     }
-    this.#c.outlet.send(mem, at, end, exits[exit + E_PEER], hash);
+    this.#c.outlet.send(f.mem, at, end, exits[exit + E_PEER], hash);
     this.#ledger.forward(tenant, bytesIn, end - at);
   }
 
-  #sendFrame(mem: Uint8Array, start: number, l3: number, end: number, lane: number, bytesIn: number, hash: number): void {
+  #sendFrame(f: Fields, start: number, l3: number, end: number, lane: number, bytesIn: number, hash: number): void {
     const c = this.#c, lanes = this.#lanes;
     if (l3 - start < FRAME_LEN) {
-      copyBytes(c.scratch, HEADROOM, mem, l3, end - l3);
-      mem = c.scratch;
+      copyBytes(c.scratch, HEADROOM, f.mem, l3, end - l3);
+      f = this.#scratch.take(c.scratch);
       end = HEADROOM + end - l3;
       l3 = HEADROOM;
     }
     const at = l3 - FRAME_LEN, frame = l3 - ETHERNET_LEN;
-    if ((lanes[lane + Lane.how] & LANE_VXLAN) !== 0) writeVxlan(mem, at, lanes[lane + Lane.vsid]);
-    else writeNvgre(mem, at, lanes[lane + Lane.vsid], (lanes[lane + Lane.how] & LANE_FLOW_ID) !== 0 ? hash & 0xff : 0);
-    putU16(mem, frame, lanes[lane + Lane.macHigh]);
-    putU32(mem, frame + 2, lanes[lane + Lane.macLow]);
-    putU32(mem, frame + 6, this.#mac0);
-    putU16(mem, frame + 10, this.#mac4);
-    putU16(mem, frame + 12, EtherType.ipv4);
-    if (c.outlet.send(mem, at, end, lanes[lane + Lane.peer], hash) && mem === c.scratch) c.replaceScratch();
+    const how = lanes[lane + Lane.how]; // see `writeVxlan`, `writeNvgre`
+    f.putWord(at, (how & LANE_VXLAN) !== 0 ? VXLAN_FIRST_WORD : NVGRE_FIRST_WORD);
+    f.putWord(at + 4, lanes[lane + Lane.vsid] << 8 | ((how & (LANE_VXLAN | LANE_FLOW_ID)) === LANE_FLOW_ID ? hash & 0xff : 0));
+    f.putHalf(frame, lanes[lane + Lane.macHigh]);
+    f.putWord(frame + 2, lanes[lane + Lane.macLow]);
+    f.putWord(frame + 6, this.#mac0);
+    f.putHalf(frame + 10, this.#mac4);
+    f.putHalf(frame + 12, EtherType.ipv4);
+    if (c.outlet.send(f.mem, at, end, lanes[lane + Lane.peer], hash) && f.mem === c.scratch) c.replaceScratch();
     this.#ledger.forward(lanes[lane + Lane.tenant], bytesIn, end - at);
   }
 

@@ -5,14 +5,15 @@
  *   word 1  source                                the tenant is 0 where only the flow itself tells it (NAT from outside)
  *   word 2  destination
  *   word 3  source port:16 | destination port:16
- *   word 4  generation:8 | lane:24                action: which policy compiled it (0: none did), and the lane of the
- *                                                 record that says how it is carried (policy.ts)
+ *   word 4  generation:8 | tracked:1 | lane:23    action: which policy compiled it (0: none did), whether a connection
+ *                                                 wants to be told of it (acl/), and the lane of the record that says
+ *                                                 how it is carried (policy.ts)
  *   word 5  new address, or who must have sent it
  *   word 6  new port:16 | state:8 | `Op`:8
  *   word 7  when it was last seen, seconds; like all times here a word that wraps round, so compared by difference
  *
- * A key has two buckets of four records to be in; where both are full, a session's may lie in one of those that follow the
- * second, as far behind as the table says of itself. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
+ * A key has two buckets of four records to be in, and in each a home, which is looked at first; where both are full, it may lie in
+ * one of those that follow the second, as far behind as the table says of itself. Nothing ever moves, so readers need no lock: they read plainly, and what they may see is harmless.
  *
  *   - A free record is all zero. A writer claims it by compare-and-swap of word 0, fills it, and stores word 0 last.
  *   - Taken out, it keeps its words, under a word 0 that no key equals and that says when; it is zeroed only when
@@ -41,8 +42,9 @@ const YIELD_SECONDS = 2;
 /** Records looked at to find it. */
 const YIELD_LOOKS = 64;
 
-/** Word 4 without its generation. */
-export const LANE_MASK = 0xffffff;
+/** Word 4 without its generation, and without the bit that sends one packet a second to the walks. */
+export const LANE_MASK = 0x7fffff;
+export const LANE_TRACKED = 0x800000;
 
 /** The low byte of word 0. */
 export const Kind = { fromHost: 1, natIn: 2, fromUplink: 3, fromSite: 4, claimed: 0xfe, dead: 0xff } as const;
@@ -75,6 +77,11 @@ export function isPlain(kind: number): boolean {
   return kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite;
 }
 
+/** The first record of the bucket that holds the one at `at`; the others are `at` with a bit or two turned over. */
+function bucketOf(at: number): number {
+  return at & -BUCKET_WORDS;
+}
+
 export class FlowTable {
   /** Signed words: unsigned ones from 2^31 on would be numbers on the heap. */
   readonly words: Int32Array;
@@ -94,7 +101,7 @@ export class FlowTable {
     this.sizes = sizes;
     this.end = words.length - FLOW_WORDS;
     this.#seed = seed;
-    this.#scale = flowBuckets(sizes) / 2 ** 31;
+    this.#scale = 4 * flowBuckets(sizes) / 2 ** 31;
     this.#quiet = quiet;
     this.#claim = owner << 8 | Kind.claimed;
   }
@@ -113,13 +120,14 @@ export class FlowTable {
 
   /** Word index of the record with this key, or -1. Looks into the two buckets only; `find` looks everywhere. */
   peek(key: number, src: number, dst: number, ports: number, hash: number): number {
-    const { words } = this;
-    let at = this.first(hash);
-    for (const end = at + BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+    const { words } = this, first = this.first(hash);
+    for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) {
+      const at = first ^ i;
       if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
     }
-    at = this.#second(hash);
-    for (const end = at + BUCKET_WORDS; at < end; at += FLOW_WORDS) {
+    const second = this.#second(hash);
+    for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) {
+      const at = second ^ i;
       if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
     }
     return -1;
@@ -130,7 +138,7 @@ export class FlowTable {
     const near = this.peek(key, src, dst, ports, hash);
     if (near >= 0) return near;
     const { words } = this;
-    let at = this.#second(hash) + BUCKET_WORDS;
+    let at = bucketOf(this.#second(hash)) + BUCKET_WORDS;
     for (const end = at + (Atomics.load(words, this.end + T_SPILLED) & 0xff) * BUCKET_WORDS; at < end; at += FLOW_WORDS) {
       if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
     }
@@ -139,13 +147,11 @@ export class FlowTable {
 
   /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
   claim(hash: number): number {
-    const first = this.first(hash), second = this.#second(hash);
-    // The first while it has places to spare, and then the emptier: who takes the last ones sends others behind.
-    const free = this.#free(first), near = free > 1 || free >= this.#free(second) ? first : second;
+    const first = this.first(hash), second = this.#second(hash), near = this.#roomier(hash);
     let at = this.#claimIn(near);
     if (at < 0) at = this.#claimIn(near === first ? second : first);
     for (let distance = 1; at < 0 && distance <= SPILL; distance++) {
-      at = this.#claimIn(second + distance * BUCKET_WORDS);
+      at = this.#claimIn(bucketOf(second) + distance * BUCKET_WORDS);
       if (at >= 0) this.#spilled(distance);
     }
     return at;
@@ -186,15 +192,14 @@ export class FlowTable {
   }
 
   /**
-   * Add a flow without a session; false when there is no room for another. It goes into its two buckets or nowhere, and while
-   * `isCrowded` leaves a place in them. Two threads may add the same, which does no harm.
+   * Add a flow without a session; false when there is no room for another. While `isCrowded` it goes into its two buckets or
+   * nowhere, and leaves a place in them. Two threads may add the same, which does no harm.
    */
   addPlain(key: number, src: number, dst: number, ports: number, hash: number, lane: number, to: number, op: number, seen: number): boolean {
     const { words } = this;
     if (Atomics.add(words, this.end + T_PLAIN, 1) < this.sizes.plain || this.#makeWay(hash, seen)) {
-      const spare = words[this.end + T_SPARE];
-      let at = this.#free(this.first(hash)) > spare ? this.#claimIn(this.first(hash)) : -1;
-      if (at < 0 && this.#free(this.#second(hash)) > spare) at = this.#claimIn(this.#second(hash));
+      const spare = words[this.end + T_SPARE], home = this.#roomier(hash);
+      const at = spare === 0 ? this.claim(hash) : this.#free(home) > spare ? this.#claimIn(home) : -1;
       if (at >= 0) {
         this.publish(at, key, src, dst, ports, lane, to, op, seen);
         return true;
@@ -220,8 +225,8 @@ export class FlowTable {
     if (kind === Kind.dead || word === 0) return;
     if (kind === Kind.claimed) return this.#spilled(Atomics.load(words, this.end + T_SPILLED) & 0xff); // no telling yet
     const hash = this.hash(kind === Kind.natIn || kind === Kind.fromUplink ? word >>> 8 & 0xff : word >>> 8, words[at + F_SRC], words[at + F_DST], words[at + F_PORTS]);
-    const bucket = at - at % BUCKET_WORDS;
-    if (bucket !== this.first(hash) && bucket !== this.#second(hash)) this.#spilled((bucket - this.#second(hash)) / BUCKET_WORDS);
+    const bucket = bucketOf(at), second = bucketOf(this.#second(hash));
+    if (bucket !== bucketOf(this.first(hash)) && bucket !== second) this.#spilled((bucket - second) / BUCKET_WORDS);
   }
 
   /** A sweep has met every record: what was in use before and is no more need not be looked at again. */
@@ -255,18 +260,20 @@ export class FlowTable {
     Atomics.store(this.words, at, 0);
   }
 
-  /** Where a key with this hash is looked for first. */
+  /** The home of a key with this hash in its first bucket. */
   first(hash: number): number {
-    return (hash * this.#scale | 0) * BUCKET_WORDS;
+    return (hash * this.#scale | 0) * FLOW_WORDS;
   }
 
   #second(hash: number): number {
-    return ((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale | 0) * BUCKET_WORDS;
+    return ((Math.imul(hash, 0x9e3779b1) >>> 1) * this.#scale | 0) * FLOW_WORDS;
   }
 
-  #claimIn(bucket: number): number {
+  /** Claim a record of a bucket, its home if it can be had: look-ups that find it there touch one cache line or two, and not four. */
+  #claimIn(home: number): number {
     const { words } = this;
-    for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) {
+    for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) {
+      const at = home ^ i;
       if (words[at] === 0 && Atomics.compareExchange(words, at, 0, this.#claim) === 0) return at;
     }
     return -1;
@@ -282,11 +289,19 @@ export class FlowTable {
     }
   }
 
-  /** Free places in a bucket. */
-  #free(bucket: number): number {
+  /** Of the two homes of a hash the first while its bucket has places to spare, and then the emptier: who takes the last ones sends others behind. */
+  #roomier(hash: number): number {
+    const first = this.first(hash), free = this.#free(first);
+    if (free > 1) return first;
+    const second = this.#second(hash);
+    return free >= this.#free(second) ? first : second;
+  }
+
+  /** Free places in the bucket of a home. */
+  #free(home: number): number {
     const { words } = this;
     let free = 0;
-    for (let at = bucket; at < bucket + BUCKET_WORDS; at += FLOW_WORDS) if (words[at] === 0) free++;
+    for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) if (words[home ^ i] === 0) free++;
     return free;
   }
 

@@ -105,6 +105,28 @@ t.test('plain flows have a limit of their own, and a count', async t => {
   t.ok(put(table, 4));
 });
 
+t.test('beside sessions that fill its two buckets a plain flow lies behind them, unless the table is crowded', async t => {
+  const { table } = make({ sessions: 100, plain: 8 });
+  for (let src = 0; src < 8; src++) publish(table, src, 12345);
+  t.equal(table.peek(KEY, 9, 2, 3, 12345), -1);
+  t.ok(put(table, 9, 12345));
+  t.ok(find(table, 9, 12345) >= 0);
+  t.equal(table.spilled, 1);
+  table.isCrowded = true;
+  t.notOk(put(table, 10, 12345), 'sessions come first then');
+  t.equal(table.plainCount, 1);
+});
+
+t.test('a flow without neighbours lies where it is looked for first', async t => {
+  const { table } = make({ sessions: 1000, plain: 1000 });
+  for (let src = 0; src < 50; src++) {
+    const alone = make({ sessions: 1000, plain: 1000 }).table;
+    t.equal(publish(alone, src), alone.first(hashOf(alone, src)));
+    publish(table, src);
+  }
+  t.ok(Array.from({ length: 50 }, (_, src) => find(table, src) === table.first(hashOf(table, src))).filter(Boolean).length > 40);
+});
+
 t.test('a plain flow that two threads take out goes once', async t => {
   const { table, view } = make({}, 2);
   put(table, 1);
