@@ -1,5 +1,6 @@
 /** From rows to a policy: number everything, lay out the columns, fill the tables. Runs on the control thread. */
 import { tunnelOverhead } from '../codecs/gre-udp.js';
+import { buildAcl } from './acl/build.js';
 import { V4_BITS, isMapped } from './address.js';
 import { freeRanges } from './nat/pool.js';
 import { ColumnsBuilder } from './tables/columns.js';
@@ -145,12 +146,12 @@ class Draft {
     const peers = { names: this.#names.peers, ...this.#peers.build() };
     const subnets = { names: this.#names.subnets, ...this.#subnets.build() };
     const records = this.#records.build();
-    const rules = this.#rules.build();
+    const rules: RuleColumns = withSieve({ names: this.#names.rules, ...this.#rules.build() });
     return {
       file: rows.file, generation, gateway: rows.gateway,
       peers, subnets, records, lanes: makeLanes(peers, subnets, records),
       routes: this.#routes.build(),
-      rules: { names: this.#names.rules, ...rules, sieve: makeSieve(rules) },
+      rules, acl: buildAcl(rules, this.#tenants),
       mappings: this.#mappings.build(),
       tenants: { ...this.#tenants, poolRanges: sharedFrom(this.#poolRanges) },
       senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
@@ -274,16 +275,17 @@ class Draft {
   }
 }
 
-/** `RuleColumns.sieve` of these rules. */
-export function makeSieve({ local, localMask, remote, remoteMask }: Pick<RuleColumns, 'local' | 'localMask' | 'remote' | 'remoteMask'>): Int32Array {
-  const words = new Int32Array(new SharedArrayBuffer(local.length * 4));
+/** The same rules with their sieve. */
+export function withSieve(rules: Omit<RuleColumns, 'sieve'>): RuleColumns {
+  const { local, localMask, remote, remoteMask } = rules;
+  const sieve = new Int32Array(new SharedArrayBuffer(local.length * 4));
   for (let at = 0; at < local.length; at += SIEVE_WORDS) {
-    words[at] = localMask[at + 3];
-    words[at + 1] = local[at + 3];
-    words[at + 2] = remoteMask[at + 3];
-    words[at + 3] = remote[at + 3];
+    sieve[at] = localMask[at + 3];
+    sieve[at + 1] = local[at + 3];
+    sieve[at + 2] = remoteMask[at + 3];
+    sieve[at + 3] = remote[at + 3];
   }
-  return words;
+  return { ...rules, sieve };
 }
 
 function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns): Int32Array {

@@ -6,6 +6,8 @@
  * Rows are numbered: peers (hosts, then uplinks, then sites), subnets, records, routes, rules, mappings.
  */
 import { V4_MAPPED } from './address.js';
+import { Classifier } from './acl/classifier.js';
+import type { AclData } from './acl/layout.js';
 import { Lpm, type LpmData } from './tables/lpm.js';
 import { Mappings, type MappingColumns, type MappingsData } from './tables/mappings.js';
 import { Netmaps, type NetmapData } from './tables/netmaps.js';
@@ -162,6 +164,7 @@ export interface PolicyData {
   readonly lanes: Int32Array;
   readonly routes: RouteColumns;
   readonly rules: RuleColumns;
+  readonly acl: AclData;
   readonly mappings: MappingColumns;
   readonly tenants: TenantColumns;
   /** [pa, port] to host, uplink, or the first of the sites that share the PA. */
@@ -197,6 +200,7 @@ export class Policy {
   readonly records: RecordColumns;
   readonly routes: RouteColumns;
   readonly rules: RuleColumns;
+  readonly acl: Classifier;
   readonly mappings: MappingColumns;
   readonly tenants: TenantColumns;
   readonly senders: WordMap;
@@ -227,6 +231,7 @@ export class Policy {
     this.records = data.records;
     this.routes = data.routes;
     this.rules = data.rules;
+    this.acl = new Classifier(data.rules, data.acl);
     this.mappings = data.mappings;
     this.tenants = data.tenants;
     this.senders = new WordMap(data.senders);

@@ -1,43 +1,9 @@
-/** Which entry of a tenant's ACL decides about a flow: the first that matches, in order of evaluation. */
-import { ANY_PROTOCOL, NONE, SIEVE_WORDS, type Policy, type RuleColumns } from '../policy.js';
+/** Which entry of a tenant's ACL decides about a flow: the first that allows or denies it, in order of evaluation. */
+import type { Policy } from '../policy.js';
+import { List } from './layout.js';
 import type { Question } from './question.js';
 
 /** The entry that allows or denies what `q` asks, or -1 where none does, which allows. */
 export function classify(policy: Policy, tenant: number, isOutbound: boolean, q: Question): number {
-  const { ruleFirst, ruleInbound, ruleEnd } = policy.tenants;
-  return isOutbound ? scan(policy.rules, ruleFirst[tenant], ruleInbound[tenant], q) : scan(policy.rules, ruleInbound[tenant], ruleEnd[tenant], q);
-}
-
-/** The first of the entries from `first` up to `end` that matches, or -1. Address words are read once: they are compared a hundred times over. */
-function scan(rules: RuleColumns, first: number, end: number, q: Question): number {
-  const { sieve } = rules;
-  const l3 = q.local3, r3 = q.remote3;
-  for (let i = first; i < end; i++) {
-    const at = i * SIEVE_WORDS;
-    if ((l3 & sieve[at]) !== sieve[at + 1] || (r3 & sieve[at + 2]) !== sieve[at + 3]) continue;
-    if (matches(rules, i, q)) return i;
-  }
-  return -1;
-}
-
-/** Whether entry `i` matches, asked field by field. */
-export function matches(rules: RuleColumns, i: number, q: Question): boolean {
-  if (rules.family[i] > q.family) return false;
-  if (rules.protocol[i] !== q.protocol && rules.protocol[i] !== ANY_PROTOCOL) return false;
-  if (rules.ports[i] !== 0 && !(q.hasPorts && q.localPort >= rules.localFrom[i] && q.localPort <= rules.localTo[i]
-    && q.remotePort >= rules.remoteFrom[i] && q.remotePort <= rules.remoteTo[i])) return false;
-  return within(rules.local, rules.localMask, i, q.local0, q.local1, q.local2, q.local3)
-    && within(rules.remote, rules.remoteMask, i, q.remote0, q.remote1, q.remote2, q.remote3)
-    && isMac(rules.localMacHigh, rules.localMacLow, i, q.localMacHigh, q.localMacLow)
-    && isMac(rules.remoteMacHigh, rules.remoteMacLow, i, q.remoteMacHigh, q.remoteMacLow);
-}
-
-function within(prefixes: Uint32Array, masks: Uint32Array, i: number, a0: number, a1: number, a2: number, a3: number): boolean {
-  const at = i * 4;
-  return ((a3 & masks[at + 3]) ^ prefixes[at + 3]) === 0 && ((a2 & masks[at + 2]) ^ prefixes[at + 2]) === 0
-    && ((a1 & masks[at + 1]) ^ prefixes[at + 1]) === 0 && ((a0 & masks[at]) ^ prefixes[at]) === 0;
-}
-
-function isMac(high: Uint32Array, low: Uint32Array, i: number, macHigh: number, macLow: number): boolean {
-  return high[i] === NONE || (high[i] === macHigh && (low[i] ^ macLow) === 0);
+  return policy.acl.first(tenant, isOutbound ? List.outbound : List.inbound, q);
 }
