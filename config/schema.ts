@@ -77,7 +77,7 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
   subscribers: preset(whole('inside addresses', 1, 16777216), 65536, 'Inside addresses with NAT state at once, all tenants together.', 100000),
   portBlocks: preset(whole('blocks', 1, 16777216), 65536, 'Blocks of external ports in use at once, all tenants together; see nat.blocks.', 100000),
   connections: preset(whole('connections', 1, 16777216), 65536, 'Connections that stateful rules remember at once, all tenants together, one for each VM’s side of a flow; a packet that would need another is dropped.', 1000000),
-  records: preset(whole('records', 1, 16000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
+  records: preset(whole('records', 1, 8000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
   fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
   heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
 });
@@ -193,14 +193,14 @@ const mappings = section('mappings', 'A static mapping: who sends to the externa
 
 const blocks = section('blocks', 'Blocks of external ports. An inside address gets them one after the other when its share is used up, and keeps each for as long as it is used (RFC 7422, RFC 6888 REQ-14).', {
   size: preset(whole('ports', 64, 16384), 256, 'Ports of a block.', 512),
-  assign: preset(oneOf(['auto', 'dynamic']), 'auto', 'auto: half of the ports of the pool are shared out evenly among all addresses of the subnets, by arithmetic, and the other half are blocks; where a share would have fewer than 64 ports, all are blocks. Then a change of subnets or pool moves shares, and ends the sessions of those that moved. dynamic: all are blocks.', 'dynamic'),
+  assign: preset(oneOf(['auto', 'dynamic']), 'auto', 'With auto half of the pool’s ports are shared out evenly among all addresses of the subnets, by arithmetic, and the other half are blocks; where a share would have fewer than 64 ports, all are blocks. A change of subnets or pool moves shares, and ends the sessions of those that moved. With dynamic all are blocks.', 'dynamic'),
   perAddress: optional(whole('blocks', 0, 65535), 'Blocks that one inside address may have at most, besides its share.', 16),
 });
 
 const nat = section('nat', 'NAT44 towards an uplink (RFC 4787, RFC 5382, RFC 5508).', {
   uplink: required(name, 'The uplink that carries the translated packets.', 'inet'),
   key: optional(key, 'GRE key towards the uplink; without it, no key field.', 7001),
-  pooling: preset(oneOf(['paired', 'any']), 'paired', 'paired: an inside address keeps to one external address, for all protocols (RFC 6888 REQ-2). any: when that has no port left, it gets ports of another.', 'any'),
+  pooling: preset(oneOf(['paired', 'any']), 'paired', 'Whether an inside address keeps to one external address, for all protocols (RFC 6888 REQ-2). With any it gets ports of another when that one has none left.', 'any'),
   parity: preset(flag, false, 'Whether an even inside port gets an even external one, and an odd one an odd one, as long as there are such (RFC 4787 REQ-4, RFC 7857 §8). TCP and UDP.', true),
   blocks: preset(blocks, {}, 'Who gets which ports.'),
   pool: required(list(poolEntry, 1), 'External addresses: addresses, prefixes, or ranges. They are this tenant’s alone.', ['203.0.113.10']),

@@ -2,13 +2,13 @@
 import { tunnelOverhead } from '../codecs/gre-udp.js';
 import { buildAcl } from './acl/build.js';
 import { V4_BITS, isMapped } from './address.js';
-import { freeRanges } from './nat/pool.js';
+import { makePortColumns, makeQuotaColumns } from './nat/port-policy.js';
 import { ColumnsBuilder } from './tables/columns.js';
 import { LANE_MASK } from './tables/flows.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
 import { MappingsBuilder } from './tables/mappings.js';
 import { NetmapBuilder } from './tables/netmaps.js';
-import { shared32, sharedFrom } from './tables/memory.js';
+import { shared32 } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
 import {
   ANY_PROTOCOL, Action, Encap, Filtering, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
@@ -49,7 +49,6 @@ class Draft {
     ], ['local', 'localMask', 'remote', 'remoteMask'],
   );
   readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'internal', 'addresses', 'externalPort', 'internalPort', 'ports', 'line'], []);
-  readonly #poolRanges: number[] = [];
   readonly #tenants: TenantColumns & { names: string[] };
 
   readonly #names = { peers: [] as string[], subnets: [] as string[], rules: [] as string[] };
@@ -92,7 +91,6 @@ class Draft {
       names: Array.from({ length: ids }, () => ''), line: shared32(ids),
       natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids), filtering: shared32(ids),
       forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
-      poolFirst: shared32(ids), poolRanges: new Uint32Array(0), poolTotal: shared32(ids),
       ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), stateful: shared32(ids), meterInbound: shared32(ids), meterEnd: shared32(ids),
       gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
     };
@@ -153,7 +151,9 @@ class Draft {
       routes: this.#routes.build(),
       rules, acl: buildAcl(rules, this.#tenants),
       mappings: this.#mappings.build(),
-      tenants: { ...this.#tenants, poolRanges: sharedFrom(this.#poolRanges) },
+      tenants: this.#tenants,
+      ports: makePortColumns(rows.tenants, rows.maxTenants + 1),
+      quotas: makeQuotaColumns(rows.tenants, rows.maxTenants + 1, Math.max(0, ...rows.hosts.map(host => host.mtu), ...rows.uplinks.map(uplink => uplink.mtu))),
       senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
       byCa: this.#byCa.build(), byMac: this.#byMac.build(), mapped: this.#mapped.build(), netmaps: this.#netmaps.build(),
       routing: this.#routing.build(), connected: this.#connected.build(), sitePrefixes: this.#sitePrefixes.build(), pools: this.#pools.build(),
@@ -226,13 +226,8 @@ class Draft {
     columns.natKeyed[tenant] = keyed(nat.key);
     columns.natKey[tenant] = nat.key ?? 0;
     columns.natLine[tenant] = nat.line;
-    columns.poolFirst[tenant] = this.#poolRanges.length;
     columns.filtering[tenant] = FILTERING[nat.filtering];
     for (const prefix of nat.pool) this.#pools.add(0, prefix.words, prefix.bits, tenant);
-    for (const [first, addresses] of freeRanges(nat.pool, nat.mappings)) {
-      this.#poolRanges.push(first, addresses);
-      columns.poolTotal[tenant] += addresses;
-    }
     for (const row of nat.mappings) {
       const { protocol, external, internal, bits, externalPort, internalPort, ports, line } = row;
       const mapping = this.#mappings.add({ tenant, protocol: protocol ?? 0, external, internal, addresses: 2 ** (32 - bits), externalPort, internalPort, ports, line }, {});

@@ -9,6 +9,7 @@ import { V4_MAPPED } from './address.js';
 import { Classifier } from './acl/classifier.js';
 import type { AclData } from './acl/layout.js';
 import { Lpm, type LpmData } from './tables/lpm.js';
+import { PortPolicy, type PortColumns, type QuotaColumns } from './nat/port-policy.js';
 import { Mappings, type MappingColumns, type MappingsData } from './tables/mappings.js';
 import { Netmaps, type NetmapData } from './tables/netmaps.js';
 import { WordMap, type WordMapData } from './tables/word-map.js';
@@ -127,10 +128,6 @@ export interface TenantColumns {
   readonly forwardKeyed: Uint32Array;
   readonly forwardKey: Uint32Array;
   readonly forwardLine: Uint32Array;
-  /** Slice of `poolRanges`, in pairs (first address, count), and the sum of the counts: what of the pool is not mapped as whole addresses. */
-  readonly poolFirst: Uint32Array;
-  readonly poolRanges: Uint32Array;
-  readonly poolTotal: Uint32Array;
   /** Slices of the rules that allow or deny, in order of evaluation: outbound ones from `ruleFirst` up to `ruleInbound`, inbound ones from there up to `ruleEnd`. */
   readonly ruleFirst: Uint32Array;
   readonly ruleInbound: Uint32Array;
@@ -167,6 +164,9 @@ export interface PolicyData {
   readonly acl: AclData;
   readonly mappings: MappingColumns;
   readonly tenants: TenantColumns;
+  /** Who may have which external ports, and how much of NAT. */
+  readonly ports: PortColumns;
+  readonly quotas: QuotaColumns;
   /** [pa, port] to host, uplink, or the first of the sites that share the PA. */
   readonly senders: WordMapData;
   /** [sender, keyed, key] of an uplink to tenant, of a site's PA to site. */
@@ -203,6 +203,8 @@ export class Policy {
   readonly acl: Classifier;
   readonly mappings: MappingColumns;
   readonly tenants: TenantColumns;
+  readonly ports: PortPolicy;
+  readonly quotas: QuotaColumns;
   readonly senders: WordMap;
   readonly greKeys: WordMap;
   readonly vsids: WordMap;
@@ -234,6 +236,8 @@ export class Policy {
     this.acl = new Classifier(data.rules, data.acl);
     this.mappings = data.mappings;
     this.tenants = data.tenants;
+    this.ports = new PortPolicy(data.ports);
+    this.quotas = data.quotas;
     this.senders = new WordMap(data.senders);
     this.greKeys = new WordMap(data.greKeys);
     this.vsids = new WordMap(data.vsids);

@@ -37,6 +37,8 @@ export interface QuotaColumns {
   readonly addressNewFlows: Uint32Array;
   readonly packets: Uint32Array;
   readonly bytes: Uint32Array;
+  /** Bytes at once: a second's worth, and one whole packet at least. */
+  readonly byteBurst: Uint32Array;
 }
 
 /** The plan by which a tenant's NAT gives out ports, or null without NAT: what `PortPolicy` says, for whoever has a config and no policy. */
@@ -82,7 +84,8 @@ export function makePortColumns(tenants: readonly TenantRow[], ids: number): Por
   return { ...columns, ranges: sharedFrom(ranges) };
 }
 
-export function makeQuotaColumns(tenants: readonly TenantRow[], ids: number): QuotaColumns {
+/** `mtu` is the largest on the underlay. */
+export function makeQuotaColumns(tenants: readonly TenantRow[], ids: number, mtu: number): QuotaColumns {
   const column = (limitOf: (limits: QuotaRow) => number | null): Uint32Array => {
     const cells = shared32(ids, UNLIMITED);
     for (const { id, limits } of tenants) cells[id] = limitOf(limits) ?? UNLIMITED;
@@ -100,6 +103,7 @@ export function makeQuotaColumns(tenants: readonly TenantRow[], ids: number): Qu
     addressSessions: column(({ perAddress }) => perAddress.sessions), addressBindings: column(({ perAddress }) => perAddress.bindings),
     addressNewFlows: column(({ perAddress }) => perAddress.newFlowsPerSecond),
     packets: column(limits => limits.packetsPerSecond), bytes: column(limits => limits.bytesPerSecond),
+    byteBurst: column(limits => limits.bytesPerSecond === null ? null : Math.max(mtu, limits.bytesPerSecond)),
   };
 }
 

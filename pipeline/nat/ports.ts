@@ -16,17 +16,11 @@ const PAIRING_SEED = 0x6c8e9cf5;
  * its outside address has none left. The port is looked for from a random place on, so that the next one is hard to guess (RFC 6056 §3.3.1).
  */
 export function bindToPool(p: Packet, c: Context, chain: number, now: number): number {
-  const { tenants, mappingsOutside, generation } = c.policy;
+  const { ports, mappingsOutside, generation } = c.policy;
   const { tenant, protocol, sport } = p, inside = p.src3 | 0;
-  const total = tenants.poolTotal[tenant];
-  if (total === 0) return TAKEN;
-  let left = hashWords(PAIRING_SEED, inside, 0, 0, 0, 0) % total;
-  let range = tenants.poolFirst[tenant];
-  while (left >= tenants.poolRanges[range + 1]) {
-    left -= tenants.poolRanges[range + 1];
-    range += 2;
-  }
-  const address = tenants.poolRanges[range] + left | 0;
+  const plan = ports.planOf(tenant);
+  if (plan.outsideCount === 0) return TAKEN;
+  const address = plan.outsideAt(hashWords(PAIRING_SEED, inside, 0, 0, 0, 0) % plan.outsideCount) | 0;
   const start = (c.random.next() >>> 0) % PORTS; // said again for V8, which would divide floating point
   for (let i = 0; i < PORTS; i++) {
     if (i === PROBES) {
