@@ -18,14 +18,21 @@ export interface ConfigFile {
 
 /** Read and check a config; `-` is standard input. Throws `UnreadableFile`. */
 export async function readConfigFile(path: string): Promise<ConfigFile> {
-  const name = path === '-' ? 'stdin' : path;
-  let content: string;
+  const name = nameOf(path);
+  return { name, ...readConfig(await readConfigText(path), name) };
+}
+
+/** The text alone. Throws `UnreadableFile`. */
+export async function readConfigText(path: string): Promise<string> {
   try {
-    content = await readAll(path === '-' ? process.stdin : createReadStream(path));
+    return await readAll(path === '-' ? process.stdin : createReadStream(path));
   } catch (error) {
-    throw new UnreadableFile(`cannot read ${name}: ${whyUnreadable(error)}`);
+    throw new UnreadableFile(`cannot read ${nameOf(path)}: ${whyUnreadable(error)}`);
   }
-  return { name, ...readConfig(content, name) };
+}
+
+function nameOf(path: string): string {
+  return path === '-' ? 'stdin' : path;
 }
 
 async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
@@ -41,7 +48,7 @@ async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
 }
 
 /** Every problem, a line each, and how many there are. */
-export function renderProblems({ name, problems }: ConfigFile): string {
+export function renderProblems({ name, problems }: Pick<ConfigFile, 'name' | 'problems'>): string {
   const lines = problems.map(problem => `${renderProblem(name, problem)}\n`);
   return `${lines.join('')}${name}: ${problems.length} ${problems.length === 1 ? 'problem' : 'problems'}\n`;
 }

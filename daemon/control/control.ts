@@ -3,37 +3,45 @@
  * memory for whoever asks. It never touches a packet and never asks a worker for a number.
  */
 import { randomBytes } from 'node:crypto';
-import { renderProblem, type Config } from '../../config/index.js';
+import { renderProblem, type Gateway } from '../../config/index.js';
 import { Overseer, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
 import { Ledger } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { Policy, type PolicyData } from '../../pipeline/policy.js';
 import type { NatState } from '../../pipeline/tables/nat-state.js';
 import { readClock, startClock, TICK_MS } from '../worker/clock.js';
-import { readConfigFile, UnreadableFile } from '../cli/config-file.js';
+import { collect } from '../worker/collect.js';
 import { makeCounters } from '../worker/counters.js';
 import type { DispatcherStart } from '../dispatcher/messages.js';
+import type { Loaded, LoadRefusal } from '../loader/messages.js';
 import { Crew } from './crew.js';
+import { loadInThread } from './loading.js';
 import type { Logger } from './log.js';
 import { mendLedger } from './mend-ledger.js';
 import { claimPorts, type PortClaim } from './port-claim.js';
 import { dropLeft, keyBytes, makeQueues, packetsByQueue, Recent, waitingIn, type Queues } from './queues.js';
 import type { ReceiveMode } from './receive-mode.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
-import { needRestart } from './reload.js';
 import { Shortages } from './shortages.js';
 import { ledgerRows, LOOK_MS } from './status.js';
-import { compileConfig, stateSizes, TenantIds } from '../tables.js';
+import { TenantIds } from '../tables.js';
 import { Watch } from './watch.js';
 
-/** Records between two turns of the event loop, a few milliseconds. */
-const REVOKED_AT_ONCE = 16384;
+/**
+ * Records that a sweep after a reload looks at in one go, a millisecond or two. Then it rests, for on a machine that has a
+ * worker a core it takes its time from them, and nothing hangs on it: what comes for a session has it looked at.
+ */
+const REVOKED_AT_ONCE = 4096;
+const REST_MS = 4;
 
 export interface ControlParts {
-  readonly config: Config;
+  /** The config to begin with. */
+  readonly loaded: Loaded;
+  /** That it was compiled with, and those after it will be. */
+  readonly seed: number;
   readonly mode: ReceiveMode;
-  /** The compiled worker.ts and dispatcher.ts. */
-  readonly scripts: { readonly worker: URL; readonly dispatcher: URL };
+  /** The compiled worker.ts, dispatcher.ts and loader.ts. */
+  readonly scripts: { readonly worker: URL; readonly dispatcher: URL; readonly loader: URL };
   readonly execArgv: readonly string[];
   readonly log: Logger;
   /** Workers keep dying: there is no going on. */
@@ -42,7 +50,6 @@ export interface ControlParts {
 
 export class Control {
   readonly log: Logger;
-  readonly ids: TenantIds;
   readonly state: SharedState;
   /** Views of it, to read only. */
   readonly ledgers: readonly Ledger[];
@@ -62,14 +69,19 @@ export class Control {
   readonly endpoints: { admin: { socket: string } | null; metrics: { address: string; port: number } | null } = { admin: null, metrics: null };
   readonly clock = startClock();
   readonly crew: Crew;
-  config: Config;
+  /** The config file. */
+  readonly file: string;
+  /** Of the config in force; so are the next four. */
+  gateway: Gateway;
+  tenantCount: number;
+  ids: TenantIds;
+  policy: PolicyData;
   /** When the config in force was taken over, ms since the epoch. */
   loadedAt = Date.now();
   readonly startedAt = Date.now();
   reloadFailures = 0;
   draining = false;
-  #policy: PolicyData;
-  /** The same, to look things up in. */
+  /** `policy`, to look things up in. */
   #view: Policy;
   #timer: NodeJS.Timeout | undefined;
   /** Where workers share addresses and ports. */
@@ -79,46 +91,49 @@ export class Control {
   readonly #watch: Watch;
   #lookedAt = 0;
   #reloads: Promise<void> = Promise.resolve();
-  // Where tables put what: not to be guessed by those who choose addresses and ports.
-  readonly #seed = seed();
+  readonly #parts: Pick<ControlParts, 'scripts' | 'execArgv' | 'seed'>;
 
   constructor(parts: ControlParts) {
-    const { config, log, mode } = parts;
+    const { loaded, log, mode, scripts, execArgv, seed } = parts;
+    const { gateway, sizes, policy } = loaded;
     const { workers } = mode;
     // The dispatcher counts what ends with it, so it has a ledger too.
     const threads = workers + (mode.mode === 'dispatcher' ? 1 : 0);
-    this.config = config;
+    this.#parts = { scripts, execArgv, seed }; // not what was loaded: its tables go with the first reload
+    this.file = loaded.file;
+    this.gateway = gateway;
+    this.tenantCount = loaded.tenantCount;
     this.log = log;
     this.receiveMode = mode;
-    const queues = mode.mode === 'dispatcher' ? makeQueues(config, workers) : null;
+    const queues = mode.mode === 'dispatcher' ? makeQueues(gateway, sizes.fragments.slotBytes, workers) : null;
     this.queues = queues;
-    this.ids = new TenantIds(config.gateway.limits.tenants);
-    this.state = makeSharedState(stateSizes(config), threads, this.#seed);
+    this.ids = new TenantIds(gateway.limits.tenants, loaded.tenants);
+    this.state = makeSharedState(sizes, threads, seed);
     this.ledgers = this.state.ledgers.map(memory => new Ledger(memory));
     this.overseer = new Overseer(this.state);
     this.nat = this.overseer.nat;
     this.counters = Array.from({ length: threads }, makeCounters);
-    this.#policy = compileConfig(config, this.ids, 1, this.#seed);
-    this.#view = new Policy(this.#policy);
+    this.policy = policy;
+    this.#view = new Policy(policy);
     this.#shortages = new Shortages(this.ledgers, this.counters, log);
     this.#watch = new Watch(this.counters);
     this.crew = new Crew({
-      script: parts.scripts.worker, execArgv: parts.execArgv, size: workers, log, lost: parts.lost, listen: listens(config),
+      script: scripts.worker, execArgv, size: workers, log, lost: parts.lost, listen: listens(gateway),
       startOf: (index, listen) => this.#workerStart(index, listen),
       repair: (index, isLast) => this.#repair(index, isLast),
-      dispatcher: queues && { script: parts.scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
+      dispatcher: queues && { script: scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
     });
   }
 
   /** Datagrams in rings: taken in, and without a fate yet. */
   get waiting(): number { return this.queues === null ? 0 : waitingIn(this.queues.rings); }
-  get generation(): number { return this.#policy.generation; }
+  get generation(): number { return this.policy.generation; }
 
   /** Start the workers; rejects with a sentence when sockets are not to be had. */
   async start(): Promise<void> {
     const { mode, workers, reason } = this.receiveMode;
     this.log.info({ mode, workers, reason }, 'receive mode');
-    if (this.receiveMode.shared) this.#claim = await claimPorts(listens(this.config));
+    if (this.receiveMode.shared) this.#claim = await claimPorts(listens(this.gateway));
     try {
       await this.crew.start();
     } catch (error) {
@@ -146,15 +161,15 @@ export class Control {
   }
 
   #workerStart(index: number, listen: readonly Listen[]): WorkerStart {
-    const { receiveBuffer, sendBuffer } = this.config.gateway;
+    const { receiveBuffer, sendBuffer } = this.gateway;
     return {
-      index, listen: this.#claim?.listen ?? listen, state: this.state, counters: this.counters[index], policy: this.#policy, clock: this.clock, seed: seed(),
+      index, listen: this.#claim?.listen ?? listen, state: this.state, counters: this.counters[index], policy: this.policy, clock: this.clock, seed: makeSeed(),
       shared: this.receiveMode.shared, rings: this.queues?.rings ?? null, isLostCounted: this.#counted.has(index), receiveBuffer, sendBuffer,
     };
   }
 
   #dispatcherStart(listen: readonly Listen[], { rings, indirection }: Queues): DispatcherStart {
-    const { receiveBuffer, rss } = this.config.gateway;
+    const { receiveBuffer, rss } = this.gateway;
     const last = this.receiveMode.workers;
     return {
       listen, rings, indirection, ledger: this.state.ledgers[last], counters: this.counters[last], clock: this.clock,
@@ -183,43 +198,35 @@ export class Control {
   }
 
   async #reload(): Promise<void> {
-    const { file } = this.config;
     if (this.draining) return;
-    let next: Config | undefined;
-    try {
-      const read = await readConfigFile(file);
-      if (read.config === undefined) return this.#refuse({ problems: read.problems.map(problem => renderProblem(file, problem)) });
-      next = read.config;
-    } catch (error) {
-      if (!(error instanceof UnreadableFile)) throw error;
-      return this.#refuse({ error: error.message });
-    }
-    const keys = needRestart(this.config, next, this.state.sizes);
-    if (keys.length > 0) return this.#refuse({ keys, advice: 'these take effect at a restart; nothing of the new config was applied' });
+    const { file, gateway, log, state: { sizes } } = this;
+    const { scripts, execArgv, seed } = this.#parts;
+    const running = { gateway, sizes, tenants: this.ids.known() };
+    const answer = await loadInThread(scripts.loader, execArgv, { path: file, generation: this.generation + 1, seed, running });
+    if (this.draining) return;
+    if (answer.type !== 'loaded') return this.#refuse(reasonsOf(answer, file));
 
-    const generation = this.generation + 1;
-    let policy: PolicyData;
-    try {
-      policy = compileConfig(next, this.ids, generation, this.#seed);
-    } catch (error) {
-      return this.#refuse({ error: error instanceof Error ? error.message : String(error) });
-    }
-    this.#policy = policy;
-    this.config = next;
+    const { policy } = answer;
+    this.policy = policy;
+    this.gateway = answer.gateway;
+    this.tenantCount = answer.tenantCount;
+    this.ids = new TenantIds(this.ids.limit, answer.tenants);
     this.loadedAt = Date.now();
-    this.log.level = next.gateway.logLevel;
+    log.level = answer.gateway.logLevel;
     const before = this.nat.revoked;
     this.#view = new Policy(policy);
     await this.crew.adopt(policy);
     await this.#revoke(this.#view);
-    this.log.info({ file, generation, tenants: next.tenants.length, revokedSessions: this.nat.revoked - before }, 'config reloaded');
+    log.info({ file, generation: policy.generation, tenants: this.tenantCount, revokedSessions: this.nat.revoked - before }, 'config reloaded');
+    this.crew.forget();
+    collect();
   }
 
   /** Close what `policy` would not open, now that all workers go by it; in slices, for others ask control things too. */
   async #revoke(policy: Policy): Promise<void> {
     for (let next = 0; next >= 0;) {
       next = this.overseer.reaper.revoke(policy, next, REVOKED_AT_ONCE);
-      await new Promise(resolve => setImmediate(resolve));
+      if (next >= 0) await new Promise(resolve => setTimeout(resolve, REST_MS));
     }
   }
 
@@ -237,13 +244,22 @@ export class Control {
 
   #refuse(why: Record<string, unknown>): void {
     this.reloadFailures++;
-    this.log.error({ file: this.config.file, generation: this.generation, ...why }, 'config refused, the old one stays in force');
+    this.log.error({ file: this.file, generation: this.generation, ...why }, 'config refused, the old one stays in force');
+  }
+}
+
+/** The same for the log. */
+function reasonsOf(refusal: LoadRefusal, file: string): Record<string, unknown> {
+  switch (refusal.type) {
+    case 'problems': return { problems: refusal.problems.map(problem => renderProblem(file, problem)) };
+    case 'restart': return { keys: refusal.keys, advice: 'these take effect at a restart; nothing of the new config was applied' };
+    case 'unreadable': case 'failed': return { error: refusal.message };
   }
 }
 
 /** Sockets to receive on. Uplinks and sites speak GRE only. */
-function listens({ gateway }: Config): Listen[] {
-  const at = (addresses: Config['gateway']['listen'], side: number, carrier: number, port: number): Listen[] =>
+function listens(gateway: Gateway): Listen[] {
+  const at = (addresses: Gateway['listen'], side: number, carrier: number, port: number): Listen[] =>
     addresses.map(({ family, text }) => ({ side, carrier, family, address: text, port }));
   const split = gateway.uplinkListen.length > 0;
   return [
@@ -253,6 +269,7 @@ function listens({ gateway }: Config): Listen[] {
   ];
 }
 
-function seed(): number {
+/** Decides where tables put what, and which numbers a thread draws: not to be guessed by those who choose addresses and ports. */
+export function makeSeed(): number {
   return randomBytes(4).readUInt32LE();
 }

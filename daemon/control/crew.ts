@@ -97,6 +97,11 @@ export class Crew {
     clearTimeout(late);
   }
 
+  /** Have every worker give back what it holds of policies before the last one. */
+  forget(): void {
+    for (const { thread } of this.#hands) thread.post({ type: 'forget' });
+  }
+
   /** Worker `index`, or as number `size` the dispatcher, does nothing any more: end it, which is seen to like any other death. */
   giveUpOn(index: number): void {
     const thread = this.#thread(index);

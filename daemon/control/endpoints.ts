@@ -10,7 +10,7 @@ import { ailmentsOf } from './status.js';
 
 /** Open both, as the config says. Rejects with a sentence when one is not to be had. */
 export async function openEndpoints(control: Control): Promise<{ close(): Promise<void> }> {
-  const { gateway } = control.config;
+  const { gateway } = control;
   const servers: Server[] = [];
   const close = async (): Promise<void> => { await Promise.all(servers.map(closeServer)); };
   try {

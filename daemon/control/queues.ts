@@ -2,13 +2,12 @@
  * How datagrams are spread over workers, as control sees it: in dispatcher mode the rings and the indirection table,
  * which lie in memory that the dispatcher and the workers share; in kernel mode what each worker has counted.
  */
-import type { Config } from '../../config/index.js';
+import type { Gateway } from '../../config/index.js';
 import { ENTRIES, Indirection, makeIndirection } from '../../pipeline/indirection.js';
 import { Cell, totals, type Ledger } from '../../pipeline/ledger.js';
 import { Reason } from '../../pipeline/reasons.js';
 import { makeRing, ringDepth, RingReader } from '../../pipeline/ring.js';
 import { MICROSOFT_KEY, SYMMETRIC_KEY } from '../../pipeline/rss.js';
-import { stateSizes } from '../tables.js';
 import type { Control } from './control.js';
 import { ledgerRows, socketWords } from './status.js';
 
@@ -23,10 +22,10 @@ export interface Queues {
   readonly table: Indirection;
 }
 
-export function makeQueues(config: Config, workers: number): Queues {
-  const { slotBytes } = stateSizes(config).fragments; // a datagram of the largest MTU, and headroom
+/** `slotBytes` hold a datagram of the largest MTU, and headroom. */
+export function makeQueues({ rss }: Gateway, slotBytes: number, workers: number): Queues {
   const indirection = makeIndirection(workers);
-  const rings = Array.from({ length: workers }, () => makeRing(config.gateway.rss.ringSlots, slotBytes));
+  const rings = Array.from({ length: workers }, () => makeRing(rss.ringSlots, slotBytes));
   return { rings, indirection, table: new Indirection(indirection) };
 }
 
@@ -123,7 +122,7 @@ export interface QueueStatus {
 
 export function queuesOf(control: Control) {
   const { crew, queues, receiveMode: { mode, reason, workers } } = control;
-  const { rss } = control.config.gateway;
+  const { rss } = control.gateway;
   const packets = packetsByQueue(control);
   const recently = packets.map((_, queue) => control.recent.packetsOf(queue));
   const table = queues === null ? null : Array.from({ length: ENTRIES }, (_, entry) => queues.table.queueOf(entry));

@@ -6,9 +6,9 @@ import { stateSizes } from '../tables.js';
 /** Sockets, memory and threads are set up once. */
 const AT_START = ['listen', 'uplinkListen', 'grePort', 'vxlanPort', 'workers', 'rss', 'receiveBuffer', 'sendBuffer', 'admin', 'metrics', 'limits'] as const satisfies readonly (keyof Gateway)[];
 
-/** Keys that differ and cannot be changed without a restart; empty when `next` may take over from `now`, over state of these sizes. */
-export function needRestart(now: Config, next: Config, sizes: StateSizes): string[] {
-  const keys = AT_START.filter(key => JSON.stringify(now.gateway[key]) !== JSON.stringify(next.gateway[key])).map(key => `gateway.${key}`);
+/** Keys that differ and cannot be changed without a restart; empty when `next` may take over from a config with `gateway`, over state of these sizes. */
+export function needRestart(gateway: Gateway, next: Config, sizes: StateSizes): string[] {
+  const keys = AT_START.filter(key => JSON.stringify(gateway[key]) !== JSON.stringify(next.gateway[key])).map(key => `gateway.${key}`);
   // The slots in which fragments wait were made for the largest MTU of the first config.
   if (stateSizes(next).fragments.slotBytes > sizes.fragments.slotBytes) keys.push('mtu');
   return keys;

@@ -33,11 +33,11 @@ export function ledgerRows({ ids }: Control): [row: number, name: string][] {
 }
 
 export function statusOf(control: Control) {
-  const { config, crew, nat, waiting } = control;
+  const { file, gateway, crew, nat, waiting } = control;
   return {
-    gateway: config.gateway.name, version: VERSION, node: process.version, pid: process.pid,
+    gateway: gateway.name, version: VERSION, node: process.version, pid: process.pid,
     uptimeSeconds: Math.round((Date.now() - control.startedAt) / 1000), draining: control.draining,
-    config: { file: config.file, generation: control.generation, loadedAt: new Date(control.loadedAt).toISOString(), reloadFailures: control.reloadFailures },
+    config: { file, generation: control.generation, loadedAt: new Date(control.loadedAt).toISOString(), reloadFailures: control.reloadFailures },
     workers: { size: crew.size, up: crew.up, restarts: crew.restarts },
     receive: { mode: control.receiveMode.mode, reason: control.receiveMode.reason, waiting },
     sockets: crew.bound.map(socketWords),
@@ -99,7 +99,7 @@ export function dropsOf(control: Control, query: URLSearchParams): DropStatus[] 
 }
 
 export function sessionsOf(control: Control, query: URLSearchParams): SessionList {
-  return listSessions(control.nat, control.config.gateway.timers, id => control.ids.nameOf(id), {
+  return listSessions(control.nat, control.gateway.timers, id => control.ids.nameOf(id), {
     tenant: tenantNumber(control, query),
     ca: caOf(query),
     port: numberOf(query, 'port', 65535),

@@ -1,17 +1,19 @@
 /** `causeway run`: the daemon, from its config to its exit code. */
 import { availableParallelism } from 'node:os';
-import type { Config } from '../../config/index.js';
 import { readArgs } from '../cli/args.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
-import { readConfigFile, renderProblems } from '../cli/config-file.js';
-import { Control } from '../control/control.js';
+import { renderProblems, UnreadableFile } from '../cli/config-file.js';
+import { Control, makeSeed } from '../control/control.js';
 import { openEndpoints } from '../control/endpoints.js';
+import { loadInThread } from '../control/loading.js';
 import { makeLog, type Logger } from '../control/log.js';
 import { chooseMode, thisMachine } from '../control/receive-mode.js';
 import { ledgerTotals, socketWords } from '../control/status.js';
+import type { Loaded } from '../loader/messages.js';
 
 const FLAGS = { config: { type: 'string', short: 'c' } } as const;
 const DRAIN_MS = 5000;
+const scripts = { worker: new URL('./worker.js', import.meta.url), dispatcher: new URL('./dispatcher.js', import.meta.url), loader: new URL('./loader.js', import.meta.url) };
 
 export const verb: Verb = {
   summary: 'the daemon; HUP reloads, TERM drains',
@@ -42,16 +44,28 @@ async function main(args: readonly string[], io: Io): Promise<number> {
   const path = words[0] ?? values.config;
   if (path === undefined || (words[0] !== undefined && values.config !== undefined)) throw new UsageError('run takes one config: -c CONFIG');
   if (path === '-') throw new UsageError('run reads its config again on HUP, so it must be a file');
-  const file = await readConfigFile(path);
-  if (file.config === undefined) {
-    io.err(renderProblems(file));
-    return Exit.config;
+  const seed = makeSeed();
+  const answer = await loadInThread(scripts.loader, process.execArgv, { path, generation: 1, seed, running: null });
+  switch (answer.type) {
+    case 'loaded': {
+      const log = makeLog(answer.gateway.logLevel);
+      const lost = new AbortController();
+      return serve(start(answer, seed, log, () => lost.abort()), log, lost.signal);
+    }
+    case 'unreadable': throw new UnreadableFile(answer.message);
+    case 'problems':
+      io.err(renderProblems({ name: path, problems: answer.problems }));
+      return Exit.config;
+    case 'failed':
+      io.err(`causeway: cannot use ${path}: ${answer.message}\n`);
+      return Exit.failure;
+    case 'restart':
+      return Exit.failure; // cannot be: nothing runs yet
   }
-  return serve(file.config, makeLog(file.config.gateway.logLevel));
 }
 
-/** Run until told to end. */
-function serve(config: Config, log: Logger): Promise<number> {
+/** Run until told to end, or `lost`. Does not know what was loaded: it lives as long as the daemon, and the first tables shall not. */
+function serve(started: Promise<Running>, log: Logger, lost: AbortSignal): Promise<number> {
   return new Promise(resolve => {
     const give = (code: number): void => resolve(code);
     const broken = (error: unknown): void => {
@@ -61,7 +75,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     process.on('uncaughtException', broken);
     process.on('unhandledRejection', broken);
 
-    const started = start(config, log, () => give(Exit.failure));
+    lost.addEventListener('abort', () => give(Exit.failure));
     let ending = false;
     const end = (signal: string): void => {
       if (ending) {
@@ -86,7 +100,7 @@ function serve(config: Config, log: Logger): Promise<number> {
     started.then(({ control }) => {
       sayBuffers(control);
       log.info({
-        gateway: config.gateway.name, file: config.file, generation: control.generation, tenants: config.tenants.length,
+        gateway: control.gateway.name, file: control.file, generation: control.generation, tenants: control.tenantCount,
         mode: control.receiveMode.mode, workers: control.crew.size, sockets: control.crew.bound.map(socketWords), ...control.endpoints, pid: process.pid,
       }, 'ready');
     }, (error: Error) => {
@@ -98,10 +112,9 @@ function serve(config: Config, log: Logger): Promise<number> {
 
 interface Running { readonly control: Control; readonly endpoints: { close(): Promise<void> } }
 
-async function start(config: Config, log: Logger, lost: () => void): Promise<Running> {
-  const mode = await chooseMode(config.gateway, thisMachine(config.gateway, availableParallelism()));
-  const scripts = { worker: new URL('./worker.js', import.meta.url), dispatcher: new URL('./dispatcher.js', import.meta.url) };
-  const control = new Control({ config, mode, log, lost, scripts, execArgv: process.execArgv });
+async function start(loaded: Loaded, seed: number, log: Logger, lost: () => void): Promise<Running> {
+  const mode = await chooseMode(loaded.gateway, thisMachine(loaded.gateway, availableParallelism()));
+  const control = new Control({ loaded, seed, mode, log, lost, scripts, execArgv: process.execArgv });
   const endpoints = await openEndpoints(control);
   try {
     await control.start();
@@ -113,8 +126,8 @@ async function start(config: Config, log: Logger, lost: () => void): Promise<Run
 }
 
 /** Linux grants no more than net.core.rmem_max without a word; then bursts are lost in the kernel. */
-function sayBuffers({ config, crew, log }: Control): void {
+function sayBuffers({ gateway, crew, log }: Control): void {
   const granted = Math.min(...crew.bound.map(({ receiveBuffer }) => process.platform === 'linux' ? receiveBuffer / 2 : receiveBuffer));
-  const asked = config.gateway.receiveBuffer;
+  const asked = gateway.receiveBuffer;
   if (granted < asked) log.warn({ asked, granted, advice: process.platform === 'linux' ? 'raise net.core.rmem_max' : 'raise kern.ipc.maxsockbuf' }, 'receive buffer smaller than asked for');
 }

@@ -25,6 +25,7 @@ export interface WorkerStart {
   readonly index: number;
   readonly state: SharedState;
   readonly counters: SharedArrayBuffer;
+  /** To begin with; the worker lets go of it. */
   readonly policy: PolicyData;
   /** Where to receive, and from which addresses to send. */
   readonly listen: readonly Listen[];
@@ -42,6 +43,8 @@ export interface WorkerStart {
 
 export type ToWorker =
   | { readonly type: 'adopt'; readonly policy: PolicyData }
+  /** Nobody goes by an older policy any more: give its memory back. */
+  | { readonly type: 'forget' }
   | { readonly type: 'drain'; readonly withinMs: number };
 
 export type LogWord = 'info' | 'warn' | 'error';

@@ -7,6 +7,7 @@ import { Gateway } from '../../pipeline/gateway.js';
 import { Carrier } from '../../pipeline/packet.js';
 import { seededRandom } from '../../pipeline/random.js';
 import { PacketClock, readClock, TICK_MS } from './clock.js';
+import { collect } from './collect.js';
 import { tuneCompiler } from './compiler.js';
 import { Count } from './counters.js';
 import type { FromWorker, LogWord, ToWorker, WorkerStart } from './messages.js';
@@ -67,6 +68,10 @@ function obey(message: ToWorker): void {
     void drain(message.withinMs);
     return;
   }
+  if (message.type === 'forget') {
+    collect();
+    return;
+  }
   // One turn of the loop, so no packet sees half of it: peers are numbered anew by all three.
   gateway.adopt(message.policy);
   source.adopt(gateway.context.policy);
@@ -93,6 +98,7 @@ async function drain(withinMs: number): Promise<void> {
 try {
   await outlet.open();
   outlet.adopt(start.policy);
+  Reflect.deleteProperty(start, 'policy'); // what a thread was started with it keeps for good
   control.on('message', obey);
   tell({ type: 'ready', bound: await source.open() });
 } catch (error) {

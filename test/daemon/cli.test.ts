@@ -95,7 +95,7 @@ t.test('check: all problems of a config at once, on standard input too, and exit
 
 t.test('a file that cannot be read is a plain sentence and exit 1', async t => {
   t.same(await called('check', '/no/such/file'), { code: 1, out: '', err: 'causeway: cannot read /no/such/file: there is no such file\n' });
-  t.match(await called('run', '-c', '/'), { code: 1, err: 'causeway: cannot read /: it is a directory\n' });
+  t.match(await causeway(['run', '-c', '/']), { code: 1, err: 'causeway: cannot read /: it is a directory\n' });
 });
 
 t.test('a file without an end is refused at 64 MiB, and a capture at its first fault', async t => {
@@ -104,7 +104,7 @@ t.test('a file without an end is refused at 64 MiB, and a capture at its first f
     return;
   }
   t.same(await called('check', '/dev/zero'), { code: 1, out: '', err: 'causeway: cannot read /dev/zero: it is longer than 64 MiB, which no config is\n' });
-  t.match(await called('run', '-c', '/dev/zero'), { code: 1, err: /longer than 64 MiB/ });
+  t.match(await causeway(['run', '-c', '/dev/zero']), { code: 1, err: /longer than 64 MiB/ });
   t.match(await called('replay', '/dev/zero', '-c', EXAMPLE), { code: 1, err: /^\/dev\/zero: packet 1, byte 0: not_a_capture/ });
   t.match(await called('trace', '--capture', '/dev/zero', '--packet', '1', '-c', EXAMPLE), { code: 1, err: /^\/dev\/zero has no packet 1: 0 could be read; it cannot be read on from there: / });
 });

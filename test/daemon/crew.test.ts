@@ -1,7 +1,6 @@
 import t from 'tap';
 import { ailmentsOf, ledgerTotals, sessionsOf } from '../../daemon/control/status.js';
 import { Watch } from '../../daemon/control/watch.js';
-import { compileConfig } from '../../daemon/tables.js';
 import { Count, makeCounters } from '../../daemon/worker/counters.js';
 import { startControl } from './control.js';
 import { built, fromA, until } from './daemon.js';
@@ -36,7 +35,7 @@ t.test('a worker that dies is replaced on the same ports, and its sessions, bind
 t.test('policies handed over at the same time are all answered, and so is one that a worker dies over', async t => {
   const { control: it } = await startControl(t);
   await it.start();
-  const policy = compileConfig(it.config, it.ids, 2, 1);
+  const policy = { ...it.policy, generation: 2 };
   await Promise.all([it.crew.adopt(policy), it.crew.adopt(policy)]);
   const last = it.crew.adopt(policy);
   void it.crew.threads[0].terminate();
@@ -85,7 +84,7 @@ t.test('a worker that hangs is ended and replaced, and a config that it was to t
   const { control: it, said } = await startControl(t, { worker: hanging(channel.name) });
   await it.start();
   channel.postMessage('hang');
-  await it.crew.adopt(compileConfig(it.config, it.ids, 2, 1)); // answered by its death
+  await it.crew.adopt({ ...it.policy, generation: 2 }); // answered by its death
   await until('a new worker', () => said.find(({ msg }) => msg === 'worker replaced'));
   const told = said.filter(({ msg }) => msg !== 'workers have not taken the new config over yet').map(({ level, msg }) => `${level} ${msg}`);
   t.same(told, ['info receive mode', 'error worker is stuck, ending it', 'error worker died, its state is kept', 'warn worker replaced']);

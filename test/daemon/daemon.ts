@@ -15,7 +15,7 @@ import { ethernet, nvgre } from '../support/frames.js';
 const PATIENCE_MS = 10_000;
 
 /** The build under test: dist/, or another folder that CAUSEWAY_DIST names. */
-export function built(file: 'causeway.js' | 'worker.js' | 'dispatcher.js'): URL {
+export function built(file: 'causeway.js' | 'worker.js' | 'dispatcher.js' | 'loader.js'): URL {
   const url = new URL(`${process.env.CAUSEWAY_DIST ?? '../../dist'}/${file}`, import.meta.url);
   if (!existsSync(url)) throw new Error(`${fileURLToPath(url)} is not there: run npm run build first`);
   return url;

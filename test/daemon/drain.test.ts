@@ -1,7 +1,6 @@
 import t from 'tap';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { compileConfig } from '../../daemon/tables.js';
 import { Count } from '../../daemon/worker/counters.js';
 import type { WorkerStart } from '../../daemon/worker/messages.js';
 import { imbalances } from '../../pipeline/ledger.js';
@@ -21,7 +20,7 @@ t.test('a worker that is to drain at once delivers nothing after it has left: th
   const LOCALHOST = 0x7f000001;
   for (let i = 0; i < SLOTS; i++) writer.write(question, 0, 0, 0xffff, LOCALHOST, peers.hostA.port, Carrier.gre, Side.both, 0);
   const start: WorkerStart = {
-    index: 0, state: it.state, counters: it.counters[0], policy: compileConfig(it.config, it.ids, 1, 1), clock: it.clock, seed: 1,
+    index: 0, state: it.state, counters: it.counters[0], policy: it.policy, clock: it.clock, seed: 1,
     listen: [{ side: Side.both, carrier: Carrier.gre, family: 4, address: '127.0.0.1', port: 0 }], shared: false, rings: [ring], isLostCounted: false,
     receiveBuffer: 1 << 20, sendBuffer: 1 << 20,
   };

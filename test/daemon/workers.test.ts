@@ -5,7 +5,6 @@ import { queuesOf } from '../../daemon/control/queues.js';
 import type { ReceiveMode } from '../../daemon/control/receive-mode.js';
 import { ailmentsOf, ledgerTotals, sessionsOf } from '../../daemon/control/status.js';
 import { whyNotShared } from '../../daemon/worker/reuse-port.js';
-import { compileConfig } from '../../daemon/tables.js';
 import { ENTRY_MASK } from '../../pipeline/indirection.js';
 import { imbalances } from '../../pipeline/ledger.js';
 import { Carrier } from '../../pipeline/packet.js';
@@ -316,5 +315,5 @@ t.test('kernel mode: workers share a port, any of them answers, and one that die
 t.test('a policy is in force when all workers have it', async t => {
   const { control: it } = await startControl(t, { mode: dispatched(3) });
   await it.start();
-  await t.resolves(it.crew.adopt(compileConfig(it.config, it.ids, 2, 1)));
+  await t.resolves(it.crew.adopt({ ...it.policy, generation: 2 }));
 });
