@@ -16,7 +16,7 @@ choose_privileges() {
   local way
   for way in "${ways[@]}"; do
     read -ra unprivileged <<<"$way"
-    if (cd / && "${unprivileged[@]}" "$node" "$root/dist/causeway.js" --version) >/dev/null 2>&1; then
+    if (cd / && "${unprivileged[@]}" "$node" "$dist/causeway.js" --version) >/dev/null 2>&1; then
       note "the gateway runs as: $way"
       return
     fi
@@ -25,11 +25,12 @@ choose_privileges() {
   note 'the gateway runs as root: no setpriv here that would change that'
 }
 
+# start_gateway CONFIG
 start_gateway() {
   choose_privileges
-  cp "$here/gateway.jsonc" "$dir/gateway.jsonc"
+  cp "$here/$1" "$dir/gateway.jsonc"
   [[ ${unprivileged[*]} != *nobody* ]] || chown nobody "$dir"
-  (cd "$dir" && exec ip netns exec gw "${unprivileged[@]}" "$(command -v node)" "$root/dist/causeway.js" run -c gateway.jsonc) \
+  (cd "$dir" && exec ip netns exec gw "${unprivileged[@]}" "$(command -v node)" "$dist/causeway.js" run -c gateway.jsonc) \
     >"$dir/gateway.log" 2>&1 &
   gateway_pid=$!
   wait_for 10 is_healthy || fail_now "the gateway is not up: $(tail -n 1 "$dir/gateway.log")"
@@ -42,7 +43,7 @@ fetch() {
 }
 
 is_healthy() { fetch /healthz | head -n 1 | grep -q ' 200 '; }
-show() { node "$root/dist/causeway.js" show "$@" --socket "$dir/causeway.sock"; }
+show() { node "$dist/causeway.js" show "$@" --socket "$dir/causeway.sock"; }
 
 # generation N: the config's number in force.
 is_generation() { fetch /metrics | grep -q "^causeway_config_generation $1\$"; }

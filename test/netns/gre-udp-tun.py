@@ -54,7 +54,7 @@ def main():
     inbound, outbound = udp_socket(args.local, GRE_PORT), udp_socket(args.local, 0)
     remote = (args.remote, GRE_PORT)  # not connected: then a port unreachable would cost the next packet
     tun = open_tun(args.tun)
-    print('ready', flush=True)  # the device is there; its addresses are the caller's
+    print('ready', os.getpid(), flush=True)  # the device is there; its addresses are the caller's
 
     poll = select.poll()
     poll.register(tun, select.POLLIN)

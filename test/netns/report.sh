@@ -12,7 +12,9 @@ check() {
   echo "$words $((++checks)) - $name  # $(tail -n 1 <<<"$seen")"
   [[ $words == ok ]] && return
   sed 's/^/    /' <<<"$seen"
-  if ((must_run)) && is_gone; then fail_now 'the gateway has died'; fi
+  ((must_run)) || return
+  is_gone && fail_now 'the gateway has died'
+  show drops | sed 's/^/    /'
 }
 
 note() { echo "# $*"; }
@@ -28,6 +30,7 @@ summary() {
   if ((failures > 0)) && [[ -f $dir/gateway.log ]]; then
     note "the gateway's log, its end:"
     tail -n 40 "$dir/gateway.log" | cut -c 1-600 | sed 's/^/    /'
+    tail -n 3 "$dir"/*.tun | sed 's/^/    /'
   fi
   note "$checks checks, $failures failed, ${SECONDS} s"
   exit $((failures > 0))
@@ -41,6 +44,12 @@ wait_for() {
     ((SECONDS < deadline)) || return 1
     sleep 0.05
   done
+}
+
+# eventually SECONDS COMMAND...: the same, and what it says then.
+eventually() {
+  wait_for "$@"
+  "${@:2}"
 }
 
 # inside NAMESPACE COMMAND...

@@ -1,8 +1,11 @@
 #!/usr/bin/env bash
 # Real Linux on both sides of the gateway: kernel VXLAN devices as tenant hosts, a kernel's IP stack behind the uplink.
 #
-#   run.sh                 run every check; exit 0 when all hold, or when this machine cannot (a line begins SKIP)
-#   run.sh --record FILE   also write the opening scene, as the gateway's underlay saw it, to a pcap file
+#   run.sh                 the walks of packets; exit 0 when all checks hold, or when this machine cannot (a line begins SKIP)
+#   run.sh tcp             TCP in all its ways, and the end of its sessions
+#   run.sh --record FILE   the walks, and also write the opening scene, as the gateway's underlay saw it, to a pcap file
+#
+# Runs dist/, or the build that CAUSEWAY_DIST names.
 #
 # Everything lives in mount, network and process namespaces of this run alone: nothing outside is touched, two runs do
 # not see each other, and when the run ends, however it ends, the kernel takes all of it away.
@@ -10,15 +13,18 @@ set -uo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
-LIMIT=58 # seconds; then the run is killed and has failed
+dist=${CAUSEWAY_DIST:-$root/dist}
+LIMIT=90 # seconds; then the run is killed and has failed
 
 skip() { echo "SKIP: $1; nothing was tested"; exit 0; }
 
+part=walks
 record=''
 while (($# > 0)); do
   case $1 in
     --record) record=$(realpath -m -- "${2:?--record needs a file}"); shift 2 ;;
-    *) echo "usage: run.sh [--record FILE]" >&2; exit 2 ;;
+    walks | tcp) part=$1; shift ;;
+    *) echo "usage: run.sh [walks|tcp] [--record FILE]" >&2; exit 2 ;;
   esac
 done
 
@@ -31,10 +37,10 @@ if [[ -z ${CAUSEWAY_NETNS_INSIDE:-} ]]; then
   apart=(unshare --mount --net --pid --fork --kill-child --mount-proc)
   "${apart[@]}" true 2>/dev/null || skip 'this root may not make namespaces'
   [[ -z $record ]] || command -v tcpdump >/dev/null || { echo '--record needs tcpdump' >&2; exit 2; }
-  [[ -f $root/dist/causeway.js ]] || { echo 'dist/causeway.js is not there: npm run build' >&2; exit 1; }
+  [[ -f $dist/causeway.js ]] || { echo "$dist/causeway.js is not there: npm run build" >&2; exit 1; }
   export CAUSEWAY_NETNS_INSIDE=1
   ! setpriv --pdeathsig KILL true 2>/dev/null || apart=(setpriv --pdeathsig KILL "${apart[@]}") # should even timeout be killed
-  exec timeout --foreground --signal=KILL --kill-after=1 "$LIMIT" "${apart[@]}" "${BASH_SOURCE[0]}" ${record:+--record "$record"}
+  exec timeout --foreground --signal=KILL --kill-after=1 "$LIMIT" "${apart[@]}" "${BASH_SOURCE[0]}" "$part" ${record:+--record "$record"}
 fi
 
 # From here on: process 1 of a process namespace, in a network namespace with nothing in it.
@@ -48,6 +54,7 @@ source "$here/report.sh"
 source "$here/topology.sh"
 source "$here/gateway.sh"
 source "$here/checks.sh"
+source "$here/tcp-checks.sh"
 
 for kind in veth bridge vxlan; do
   ip link add probe type "$kind" $([[ $kind != vxlan ]] || echo id 1 dstport 4789) 2>/dev/null || skip "this kernel has no $kind device"
@@ -58,14 +65,23 @@ set -E
 trap 'fail_now "${BASH_SOURCE[0]##*/}:$LINENO: $BASH_COMMAND"' ERR
 build_topology
 trap - ERR
-start_gateway
-opening_scene
-tenant_checks
-tcp_checks
-mtu_checks
-ipv6_checks
-isolation_checks
-gretap_checks
-operator_checks
+case $part in
+  walks)
+    start_gateway gateway.jsonc
+    opening_scene
+    tenant_checks
+    tcp_checks
+    mtu_checks
+    ipv6_checks
+    isolation_checks
+    gretap_checks
+    operator_checks
+    ;;
+  tcp)
+    start_gateway tcp.jsonc
+    watch_underlay
+    tcp_part
+    ;;
+esac
 closing_checks
 summary
