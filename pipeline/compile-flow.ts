@@ -1,32 +1,38 @@
 /**
  * Compile a flow for the fast path: what the walks have just decided for one packet, where it holds for every packet
- * with the same key from the same sender. Not compiled are ICMP, fragments, what is bridged or for the gateway, and
+ * with the same key from the same sender. Not compiled are ICMP, fragments, what a site's maps change, what is bridged or for the gateway, and
  * senders that speak for addresses behind them: who they are is told by their MAC, packet by packet.
  */
+import { Tracks } from './acl/tracked.js';
 import { seconds, type Context } from './context.js';
-import { Fragment, Walk, type Packet } from './packet.js';
+import { Fragment, Rewrite, Walk, type Packet } from './packet.js';
 import { PeerKind, RecordKind, Via } from './policy.js';
-import { F_LANE, Kind, LANE_MASK, OP_FAST, Op, flowKey } from './tables/flows.js';
+import { F_LANE, F_SEEN, Kind, LANE_MASK, LANE_TRACKED, OP_FAST, Op, flowKey } from './tables/flows.js';
+
+/** Where a flow without a session may come from; its answers come from one of them, too. */
+const PLAIN_KINDS = [Kind.fromHost, Kind.fromSite, Kind.fromUplink];
 
 /** `p` was forwarded and has been through all its walks, the last of which was `walk`. */
 export function compileFlow(p: Packet, c: Context, walk: number): void {
-  if (p.family !== 4 || !p.hasPorts || p.fragment !== Fragment.none || p.quoteAt >= 0) return;
+  if (p.family !== 4 || !p.hasPorts || p.fragment !== Fragment.none || p.quoteAt >= 0 || (p.rewrites & Rewrite.maps) !== 0) return;
+  if ((p.tracks & Tracks.closely) !== 0) return;
   const { policy, nat } = c;
   const kind = policy.peers.kind[p.peer];
   if (kind === PeerKind.host && !isOwnAddress(p, c)) return;
+  const tracked = p.tracks === 0 ? 0 : LANE_TRACKED;
   switch (walk) {
     case Walk.toNat:
-      return nat.compile(p.session, policy.generation, p.sourceRecord + 1);
+      return nat.compile(p.session, policy.generation, p.sourceRecord + 1 | tracked);
     case Walk.uplinkNat: {
       const record = nat.findInbound(p.protocol, p.natAddress, p.natPort, p.src3, p.sport);
-      if (record >= 0) nat.compile(record, policy.generation, p.record + 1);
+      if (record >= 0) nat.compile(record, policy.generation, p.record + 1 | tracked);
       return;
     }
     case Walk.toSubnet:
-      if (kind === PeerKind.host) return keep(p, c, Kind.fromHost, p.record + 1, p.sourceRecord + 1, Op.toSubnet);
-      return keep(p, c, kind === PeerKind.site ? Kind.fromSite : Kind.fromUplink, p.record + 1, p.peer + 1, Op.toSubnet);
+      if (kind === PeerKind.host) return keep(p, c, Kind.fromHost, p.record + 1 | tracked, p.sourceRecord + 1, Op.toSubnet);
+      return keep(p, c, kind === PeerKind.site ? Kind.fromSite : Kind.fromUplink, p.record + 1 | tracked, p.peer + 1, Op.toSubnet);
     case Walk.toTunnel:
-      return keep(p, c, Kind.fromHost, p.sourceRecord + 1, p.toPeer + 1, policy.routes.via[p.route] === Via.site ? Op.toSite : Op.toForward);
+      return keep(p, c, Kind.fromHost, p.sourceRecord + 1 | tracked, p.toPeer + 1, policy.routes.via[p.route] === Via.site ? Op.toSite : Op.toForward);
   }
 }
 
@@ -42,9 +48,32 @@ function keep(p: Packet, c: Context, kind: number, lane: number, to: number, op:
   const key = flowKey(p.tenant, p.protocol, kind), src = p.src3 | 0, dst = p.dst3 | 0, ports = p.sport << 16 | p.dport;
   const known = flows.find(key, src, dst, ports, p.flowHash);
   if (known >= 0) {
-    // A session's record is its own affair: the reaper will see to it.
-    if (((flows.words[known + F_LANE] ^ generation) & ~LANE_MASK) === 0 || c.nat.isOpen(known)) return;
+    if (c.nat.isOpen(known)) return; // a session's record is its own affair: the reaper will see to it
+    if (((flows.words[known + F_LANE] ^ (generation | lane)) & ~LANE_MASK) === 0) {
+      flows.words[known + F_SEEN] = seconds(p); // its connection has been told: the rest of this second goes by itself
+      return;
+    }
     flows.removePlain(known);
   }
   flows.addPlain(key, src, dst, ports, p.flowHash, generation | lane, to, OP_FAST | op, seconds(p));
+}
+
+/** Both directions of the packet's flow take the walks again, until they are compiled anew. */
+export function forgetFlow(p: Packet, { nat, policy }: Context): void {
+  if (p.family !== 4 || !p.hasPorts) return;
+  if (p.session >= 0) {
+    const back = nat.inboundOf(p.session);
+    nat.compile(p.session, policy.generation, 0);
+    if (back >= 0) nat.compile(back, policy.generation, 0);
+    return;
+  }
+  const { flows } = nat;
+  const src = p.src3 | 0, dst = p.dst3 | 0, ports = p.sport << 16 | p.dport, back = p.dport << 16 | p.sport, scope = p.tenant << 8 | p.protocol;
+  const there = flows.hash(scope, src, dst, ports), thence = flows.hash(scope, dst, src, back);
+  for (const kind of PLAIN_KINDS) {
+    const key = flowKey(p.tenant, p.protocol, kind);
+    const out = flows.find(key, src, dst, ports, there), home = flows.find(key, dst, src, back, thence);
+    if (out >= 0 && !nat.isOpen(out)) flows.removePlain(out);
+    if (home >= 0 && !nat.isOpen(home)) flows.removePlain(home);
+  }
 }

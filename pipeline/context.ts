@@ -2,13 +2,16 @@
 import { GreView } from '../codecs/gre.js';
 import { Ipv6View } from '../codecs/ipv6.js';
 import { Question } from './acl/question.js';
+import { Tracked } from './acl/tracked.js';
 import type { Ledger } from './ledger.js';
 import type { Packet } from './packet.js';
 import type { Policy } from './policy.js';
 import type { Random } from './random.js';
+import type { Connections } from './tables/connections.js';
 import type { FragmentTable } from './tables/fragments.js';
 import type { NatState } from './tables/nat-state.js';
 import type { RateLimit } from './tables/rate-limit.js';
+import type { Revoked } from './tables/revoked.js';
 import { SpentPorts } from './tables/spent-ports.js';
 
 /**
@@ -47,6 +50,8 @@ export class Context {
   policy: Policy;
   readonly nat: NatState;
   readonly fragments: FragmentTable;
+  readonly connections: Connections;
+  readonly revoked: Revoked;
   readonly ledger: Ledger;
   readonly random: Random;
   readonly outlet: Outlet;
@@ -58,10 +63,16 @@ export class Context {
   readonly quoted = new Ipv6View();
   readonly exit = new Exit();
   readonly question = new Question();
+  /** Asked about what an earlier policy allowed. */
+  readonly review = new Question();
+  /** What `track` is to do, and the ends of what an ICMP error quotes. */
+  readonly trackedOut = new Tracked();
+  readonly trackedIn = new Tracked();
+  readonly quotedEnds = new Tracked();
   /** One slot with headroom, for packets that grow and those made here. */
   scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 
-  constructor(parts: { policy: Policy; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit }) {
+  constructor(parts: { policy: Policy; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; connections: Connections; revoked: Revoked }) {
     this.policy = parts.policy;
     this.nat = parts.nat;
     this.fragments = parts.fragments;
@@ -69,6 +80,8 @@ export class Context {
     this.random = parts.random;
     this.outlet = parts.outlet;
     this.icmpLimit = parts.icmpLimit;
+    this.connections = parts.connections;
+    this.revoked = parts.revoked;
   }
 
   /** The kernel keeps the scratch slot: leave it to it and the collector, and take another. */

@@ -26,7 +26,7 @@ import { FieldsOf, type Fields } from './fields.js';
 import type { Ledger } from './ledger.js';
 import { Carrier, Side } from './packet.js';
 import { Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
-import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
+import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, LANE_TRACKED, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
 
 /** Tunnel header, the same length in both overlays, and frame header of a packet to or from a host. */
 const FRAME_LEN = NVGRE_LEN + ETHERNET_LEN;
@@ -36,8 +36,8 @@ const VXLAN_FIRST_WORD = VXLAN_VALID << 24;
 const VERSION_4_IHL_5 = 0x45;
 /** Of the second word of IPv4: more fragments, and the offset. */
 const FRAGMENT = 0x3fff;
-/** Segments that open, close or break a connection. */
-const TCP_EVENTS = TcpFlag.syn | TcpFlag.fin | TcpFlag.rst;
+/** What opens, closes or breaks a connection; and what every other segment has. */
+const TCP_EVENTS = TcpFlag.syn | TcpFlag.fin | TcpFlag.rst | TcpFlag.ack;
 /** What a sum gains when TTL, the upper half of its word, becomes one less: ~m + m' (RFC 1624). */
 const HOP_LESS = 0xfeff;
 
@@ -157,7 +157,7 @@ export class FastPath {
     } else {
       if (protocol !== IpProtocol.tcp || rest < TCP_MIN_LEN) return false;
       const offsetFlags = f.half(l4 + TCP_OFFSET_FLAGS), headerLen = offsetFlags >>> 12 << 2;
-      if (headerLen < TCP_MIN_LEN || headerLen > rest || (offsetFlags & TCP_EVENTS) !== 0) return false;
+      if (headerLen < TCP_MIN_LEN || headerLen > rest || (offsetFlags & TCP_EVENTS) !== TcpFlag.ack) return false;
     }
     const ports = f.word(l4);
 
@@ -182,7 +182,8 @@ export class FastPath {
     // The clock is written once a second at most: between, the line stays in everybody's cache. A session whose own record
     // has been still for its whole time is over, unless the other direction's, which the walks know, says more.
     const seen = words[flow + F_SEEN];
-    if (seen !== now && (now - seen | 0) >= (isUdp ? this.#udpTime : this.#tcpTime)) return false;
+    // Where there is a connection to be told, the walks have the first packet of every second.
+    if (seen !== now && ((laneWord & LANE_TRACKED) !== 0 || (now - seen | 0) >= (isUdp ? this.#udpTime : this.#tcpTime))) return false;
 
     switch (op & OP_MASK) {
       case Op.natOut: {

@@ -14,12 +14,14 @@ import type { Random } from './random.js';
 import { Reaper } from './reaper.js';
 import { Reason } from './reasons.js';
 import { tenantOfScope } from './stages/fragments.js';
+import { Connections, makeConnectionMemory, type ConnectionSizes } from './tables/connections.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
 import { makeNatMemory, type NatSizes } from './tables/nat-layout.js';
 import { repairNat } from './tables/nat-repair.js';
 import { NatState } from './tables/nat-state.js';
 import { Quiet, makeQuietMemory } from './tables/quiet.js';
 import { RateLimit, rateLimitBytes } from './tables/rate-limit.js';
+import { Revoked, makeRevokedMemory } from './tables/revoked.js';
 
 /** Looks over the pipeline's shoulder, for traces and captures. Not on the fast path: null costs nothing. */
 export interface Observer {
@@ -31,13 +33,16 @@ export interface Observer {
   expired?(tag: number, tenant: number): void;
 }
 
-export interface StateSizes { readonly tenants: number; readonly nat: NatSizes; readonly fragments: FragmentSizes }
+export interface StateSizes { readonly tenants: number; readonly nat: NatSizes; readonly fragments: FragmentSizes; readonly connections: ConnectionSizes }
 
 /** The state that outlives policies and is shared by threads: allocated once, from the config's limits. */
 export interface SharedState {
   readonly sizes: StateSizes;
   readonly nat: SharedArrayBuffer;
   readonly fragments: SharedArrayBuffer;
+  readonly connections: SharedArrayBuffer;
+  /** Flows that a reload has ended (revoked.ts). */
+  readonly revoked: SharedArrayBuffer;
   readonly icmpLimit: SharedArrayBuffer;
   /** Who may still be reading what (quiet.ts): one place a worker. */
   readonly quiet: SharedArrayBuffer;
@@ -60,6 +65,8 @@ function makeState(sizes: StateSizes, ledgers: number, readers: number, seed: nu
     sizes,
     nat: makeNatMemory(sizes.nat, seed),
     fragments: makeFragmentMemory(sizes.fragments, seed),
+    connections: makeConnectionMemory(sizes.connections, seed),
+    revoked: makeRevokedMemory(),
     icmpLimit: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
     quiet: makeQuietMemory(readers),
     ledgers: Array.from({ length: ledgers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
@@ -133,6 +140,8 @@ export class Gateway {
       policy: new Policy(parts.policy),
       nat,
       fragments: new FragmentTable(state.fragments, state.sizes.fragments, ownerOf(worker)),
+      connections: new Connections(state.connections, state.sizes.connections, ownerOf(worker)),
+      revoked: new Revoked(state.revoked),
       ledger: this.ledger,
       random: parts.random,
       outlet: parts.outlet,
@@ -240,6 +249,7 @@ export class Gateway {
     } catch (error) {
       this.context.nat.locks.unlockAll();
       this.context.fragments.locks.unlockAll();
+      this.context.connections.locks.unlockAll();
       this.onFault(error);
       return Reason.internal_error;
     }

@@ -14,8 +14,10 @@ import { inner } from './stages/inner.js';
 import { local } from './stages/local.js';
 import { natIn, natOut, natTrack } from './stages/nat.js';
 import { arp, neighbor } from './stages/neighbor.js';
+import { netmapIn, netmapOut } from './stages/netmap.js';
 import { rewrite } from './stages/rewrite.js';
 import { route, routeInside } from './stages/route.js';
+import { track } from './stages/track.js';
 import { ttl } from './stages/ttl.js';
 
 /** Indexed by `Walk`. */
@@ -27,13 +29,13 @@ walks[Walk.fromHost]      = [decapOverlay, admit, frame];                       
 walks[Walk.hostArp]       = [arp];                                                     // → toNeighbor
 walks[Walk.hostIp]        = [inner, guard, neighbor, fragments, aclOut, route];        // → toGateway, toNeighbor, toSubnet, toNat, toTunnel
 walks[Walk.fromUplink]    = [decapGre, inner, claimUplink];                            // → uplinkNat, uplinkForward
-walks[Walk.uplinkNat]     = [fragments, ttl, natIn, aclIn, fit, natTrack, rewrite, encapFrame];
+walks[Walk.uplinkNat]     = [fragments, ttl, natIn, aclIn, fit, natTrack, track, rewrite, encapFrame];
 walks[Walk.uplinkForward] = [fragments, routeInside];                                  // → toGateway, toSubnet
-walks[Walk.fromSite]      = [decapGre, inner, claimSite, fragments, routeInside];      // → toGateway, toSubnet
+walks[Walk.fromSite]      = [decapGre, inner, claimSite, netmapIn, fragments, routeInside]; // → toGateway, toSubnet
 
 // out
 walks[Walk.toGateway]     = [local];
-walks[Walk.toNeighbor]    = [aclIn, fit, rewrite, encapBridged];
-walks[Walk.toSubnet]      = [ttl, aclIn, fit, rewrite, encapFrame];
-walks[Walk.toNat]         = [ttl, fit, natOut, rewrite, encapGre];
-walks[Walk.toTunnel]      = [ttl, fit, rewrite, encapGre];
+walks[Walk.toNeighbor]    = [aclIn, fit, track, rewrite, encapBridged];
+walks[Walk.toSubnet]      = [ttl, aclIn, fit, track, rewrite, encapFrame];
+walks[Walk.toNat]         = [ttl, fit, natOut, track, rewrite, encapGre];
+walks[Walk.toTunnel]      = [ttl, fit, track, netmapOut, rewrite, encapGre];

@@ -21,7 +21,7 @@ export const Walk = {
   toGateway: 7, toNeighbor: 8, toSubnet: 9, toNat: 10, toTunnel: 11,
 } as const;
 /** What `rewrite` has to do, bits. */
-export const Rewrite = { ttl: 1, natOut: 2, natIn: 4, mss: 8 } as const;
+export const Rewrite = { ttl: 1, natOut: 2, natIn: 4, mss: 8, maps: 16 } as const;
 
 export class Packet {
   // where the bytes are
@@ -73,6 +73,8 @@ export class Packet {
   moreFragments = false;
   /** Fragment entry whose held packets go after this one, or -1. */
   releases = -1;
+  /** Fragment entry of its datagram, -1 without. */
+  datagram = -1;
   /** It waited in a slot: `in` and `held` have counted it already. */
   resumed = false;
   /** 31-bit hash of the inner flow: source port and FlowID; fragments hash addresses only. */
@@ -86,6 +88,8 @@ export class Packet {
   route = -1;
   /** The entry that allowed or denied it last, -1 for none. */
   rule = -1;
+  /** Bits of `Tracks`: sides on which a connection is to be made or told. */
+  tracks = 0;
   /** Record it is delivered to, and the peer it leaves to. */
   record = -1;
   toPeer = -1;
@@ -101,8 +105,13 @@ export class Packet {
   mapping = -1;
   natAddress = 0;
   natPort = 0;
-  /** Position of the packet quoted by an ICMP error that NAT carries, -1 otherwise. */
+  /** Position of the packet quoted by an ICMP error that NAT or a map changes, -1 otherwise. */
   quoteAt = -1;
+  /** Where a map changes addresses, what they become, and those of the quoted packet. */
+  mapSource = 0;
+  mapDestination = 0;
+  quoteSource = 0;
+  quoteDestination = 0;
 
   /** Forget the packet before. The bytes and how they came are the caller's to set. */
   reset(): void {
@@ -113,10 +122,11 @@ export class Packet {
     this.src0 = 0; this.src1 = 0; this.src2 = 0; this.src3 = 0;
     this.dst0 = 0; this.dst1 = 0; this.dst2 = 0; this.dst3 = 0;
     this.sport = 0; this.dport = 0; this.hasPorts = false; this.icmpType = -1;
-    this.fragment = Fragment.none; this.fragmentId = 0; this.fragmentOffset = 0; this.fragmentLen = 0; this.moreFragments = false; this.releases = -1; this.resumed = false;
+    this.fragment = Fragment.none; this.fragmentId = 0; this.fragmentOffset = 0; this.fragmentLen = 0; this.moreFragments = false; this.releases = -1; this.datagram = -1; this.resumed = false;
     this.flowHash = 0;
-    this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.record = -1;
+    this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.tracks = 0; this.record = -1;
     this.toPeer = -1; this.toKey = -1; this.rewrites = 0; this.mss = 0; this.mtu = 0;
     this.binding = -1; this.session = -1; this.mapping = -1; this.natAddress = 0; this.natPort = 0; this.quoteAt = -1;
+    this.mapSource = 0; this.mapDestination = 0; this.quoteSource = 0; this.quoteDestination = 0;
   }
 }

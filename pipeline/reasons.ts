@@ -34,19 +34,25 @@ export const REASONS = {
 
   // fragments of inner packets
   fragment_tiny:    { severity: 'malformed', help: 'First fragment ends within the transport header, or a TCP fragment at offset 8', source: 'RFC 1858 §3, RFC 3128' },
-  fragment_bounds:  { severity: 'malformed', help: 'Fragment reaches past 65,535 bytes, or others follow and its length is no multiple of 8', source: 'RFC 791 §3.2, RFC 8200 §4.5' },
-  fragment_overlap: { severity: 'malformed', help: 'Fragment overlaps the first one', source: 'RFC 5722, RFC 1858 §4' },
+  fragment_bounds:  { severity: 'malformed', help: 'Fragment is empty, reaches past 65,535 bytes or the end of its datagram, or others follow and its length is no multiple of 8', source: 'RFC 791 §3.2, RFC 8200 §4.5' },
+  fragment_overlap: { severity: 'malformed', help: 'Fragment says again what another of its datagram has said, or one of them did before', source: 'RFC 5722 §3, RFC 1858 §4' },
+  fragment_gaps:    { severity: 'capacity',  help: 'More holes in a datagram than are kept track of', source: 'RFC 4787 §11 REQ-14a' },
   fragment_orphan:  { severity: 'malformed', help: 'First fragment did not come in time', source: 'RFC 6146 §3.5.1; config timers.fragmentHold' },
   fragment_table:   { severity: 'capacity',  help: 'Too many fragmented datagrams at once', source: 'config limits.fragments' },
   fragment_hold:    { severity: 'capacity',  help: 'No slot to hold a fragment that came before its first', source: 'config limits.heldFragments' },
 
   // where it goes
   acl_denied:         { severity: 'policy',      help: 'An ACL entry denies it', source: 'config acls[]' },
+  acl_tcp_flags:      { severity: 'policy',      help: 'TCP flags that no state of a connection has: none, SYN with FIN, data without ACK, …', source: 'RFC 9293 §3.10.7; config acls[].stateful' },
+  acl_tcp_no_connection: { severity: 'policy',   help: 'A stateful entry allows it, and there is no connection that this TCP segment could belong to', source: 'config acls[].stateful, acls[].idleTimeout' },
+  acl_tcp_state:      { severity: 'policy',      help: 'TCP segment that makes no sense in the state of its connection: SYN and ACK that nobody asked for, data before the handshake', source: 'RFC 9293 §3.10.7; config acls[].stateful' },
+  acl_connections_spent: { severity: 'capacity', help: 'Table of connections is full: a packet that needs state and gets none is not sent', source: 'config gateway.limits.connections' },
   no_route:           { severity: 'policy',      help: 'Tenant has no route to the destination', source: 'config routes[]' },
   route_drop:         { severity: 'policy',      help: 'Route says drop', source: 'config routes[].via' },
   no_record:          { severity: 'policy',      help: 'Destination is in a subnet but has no lookup record', source: 'config records[]' },
   link_local:         { severity: 'policy',      help: 'Link-local addresses stay on their subnet', source: 'RFC 4291 §2.5.6' },
   transit:            { severity: 'policy',      help: 'From outside to outside: a gateway joins them only to subnets', source: 'design: packet walks' },
+  netmap_hidden:      { severity: 'policy',      help: 'Between tenant and site, by an address that the other side knows by another', source: 'config sites[].maps' },
   ttl_expired:        { severity: 'policy',      help: 'TTL or hop limit reached zero here', source: 'RFC 1812 §5.3.1, RFC 8200 §3' },
   too_big:            { severity: 'policy',      help: 'Larger than the tunnel MTU and must not be fragmented', source: 'RFC 1191 §4, RFC 8201 §3' },
   gateway_no_service: { severity: 'policy',      help: 'Sent to the gateway itself, which answers only echo, ARP and ND', source: 'RFC 1122 §3.2.2.1' },

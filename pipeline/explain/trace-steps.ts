@@ -4,11 +4,12 @@
  * Stages are told apart by identity and not by `Function.name`, which bundlers change.
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
-import { ipv4TotalLen, ipv4Ttl } from '../../codecs/ipv4.js';
+import { ipv4Dst, ipv4Src, ipv4TotalLen, ipv4Ttl } from '../../codecs/ipv4.js';
 import { IPV6_LEN, ipv6HopLimit, ipv6PayloadLen } from '../../codecs/ipv6.js';
 import { findMss } from '../../codecs/tcp.js';
 import { macHigh, macLow } from '../../codecs/bytes.js';
 import { ETHERNET_DST, ETHERNET_SRC } from '../../codecs/ethernet.js';
+import { Tracks } from '../acl/tracked.js';
 import { V4_MAPPED } from '../address.js';
 import { Fate, type Context, type Stage } from '../context.js';
 import { rewriteTexts } from './describe.js';
@@ -28,8 +29,10 @@ import { inner } from '../stages/inner.js';
 import { local } from '../stages/local.js';
 import { natIn, natOut, natTrack } from '../stages/nat.js';
 import { arp, neighbor } from '../stages/neighbor.js';
+import { netmapIn, netmapOut } from '../stages/netmap.js';
 import { rewrite } from '../stages/rewrite.js';
 import { route, routeInside } from '../stages/route.js';
+import { track } from '../stages/track.js';
 import { ttl } from '../stages/ttl.js';
 import { addressText, endpointText, flowText, ipv4Text, lineText, macText, peerText, recordText, routeText, ruleText, subnetText, tenantText } from './words.js';
 
@@ -53,6 +56,8 @@ const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = ne
   [fragments, ['fragments', tellFragments]],
   [claimUplink, ['claim', tellUplink]],
   [claimSite, ['claim', tellSite]],
+  [netmapIn, ['maps', tellMapIn]],
+  [netmapOut, ['maps', tellMapOut]],
   [aclOut, ['acl', (p, c) => tellAcl(p, c, 1)]],
   [aclIn, ['acl', (p, c) => (p.family === 0 ? null : tellAcl(p, c, 0))]],
   [route, ['route', tellRoute]],
@@ -62,6 +67,7 @@ const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = ne
   [natOut, ['nat', tellNatOut]],
   [natIn, ['nat', tellNatIn]],
   [natTrack, ['session', tellTrack]],
+  [track, ['connection', tellConnection]],
   [fit, ['fit', tellFit]],
   [rewrite, ['rewrite', tellRewrite]],
   [encapFrame, ['encap', tellEncapHost]],
@@ -177,9 +183,32 @@ function tellSite(p: Packet, c: Context, verdict: number): Told {
   return { text: `source ${source} ${verdict === 0 ? 'is' : 'is not'} one of ${peerText(c.policy, p.peer)}'s`, line: c.policy.peers.line[p.peer] };
 }
 
+function tellMapIn(p: Packet, c: Context, verdict: number): Told {
+  return tellMaps(p, c, verdict, p.peer);
+}
+
+function tellMapOut(p: Packet, c: Context, verdict: number): Told {
+  return tellMaps(p, c, verdict, p.toPeer);
+}
+
+/** The bytes are as they came: before is what they say, after is what was decided. */
+function tellMaps(p: Packet, { policy }: Context, verdict: number, site: number): Told {
+  if (p.family !== 4 || !policy.netmaps.has(site)) return null;
+  const line = policy.peers.line[site];
+  const src = ipv4Src(p.mem, p.l3), dst = ipv4Dst(p.mem, p.l3);
+  if (verdict === Reason.netmap_hidden) return { text: `${ipv4Text(src)} -> ${ipv4Text(dst)}: ${peerText(policy, site)}'s maps give one of them another name`, line };
+  if (verdict !== 0) return null;
+  const changed = [[src, p.mapSource], [dst, p.mapDestination]].filter(([was, is]) => was !== is).map(([was, is]) => `${ipv4Text(was)} is ${ipv4Text(is)} on the other side`);
+  return changed.length === 0 ? null : { text: changed.join(', '), line };
+}
+
 function tellAcl(p: Packet, c: Context, outbound: number): Told {
   const { rules, tenants } = c.policy;
   const matched = p.rule >= 0 && rules.outbound[p.rule] === outbound;
+  const side = outbound === 1 ? c.trackedOut : c.trackedIn;
+  if ((p.tracks & (outbound === 1 ? Tracks.out : Tracks.in)) !== 0 && side.rule < 0) {
+    return p.rule < 0 ? { text: 'belongs to a connection' } : { text: `belongs to a connection by: ${ruleText(c.policy, p.rule)}`, line: rules.line[p.rule] };
+  }
   if (matched) return { text: ruleText(c.policy, p.rule), line: rules.line[p.rule] };
   if (tenants.ruleEnd[p.tenant] === tenants.ruleFirst[p.tenant]) return null;
   return { text: `${outbound === 1 ? 'outbound' : 'inbound'}: no entry matches, which allows` };
@@ -237,6 +266,14 @@ function tellNatIn(p: Packet, c: Context, verdict: number): Told {
 /** Silent where it finds or opens a session, as it nearly always does. */
 function tellTrack(p: Packet, c: Context, verdict: number): Told {
   return verdict === 0 ? null : { text: 'no session, and this packet can open none', line: c.policy.tenants.natLine[p.tenant] };
+}
+
+/** Which connections the packet has opened, or moved on; by their entries, which the ACL has told. */
+function tellConnection(p: Packet, c: Context, verdict: number): Told {
+  if (p.tracks === 0) return null;
+  if (verdict !== 0) return { text: 'no place for it in its connection' };
+  const sides = [[Tracks.out, c.trackedOut, 'sender'], [Tracks.in, c.trackedIn, 'receiver']] as const;
+  return { text: sides.filter(([bit]) => (p.tracks & bit) !== 0).map(([, { rule }, whose]) => `${rule >= 0 ? 'opened' : 'goes on'} for the ${whose}`).join(', ') };
 }
 
 function end(p: Packet, address: number, port: number): string {

@@ -1,11 +1,13 @@
 /**
  * aclOut, aclIn: the tenant's ACL on customer addresses, as the VM sees it: local is the VM's side. The first entry
  * that allows or denies decides (they are in order: highest weight, deny before allow, as written); no match allows.
+ * Where a tenant has stateful entries its packets look for their connection first (acl/inspect.ts).
  *   needs   tenant, addresses, ports; aclOut sourceRecord, aclIn record
- *   leaves  rule, the entry that matched, -1 for none
- *   drops   acl_denied
+ *   leaves  rule, the entry that matched, -1 for none; tracks, where there is or will be a connection
+ *   drops   acl_denied, acl_tcp_flags, acl_tcp_no_connection, acl_tcp_state, acl_connections_spent
  */
 import { classify } from '../acl/classify.js';
+import { inspect } from '../acl/inspect.js';
 import { askIn, askOut } from '../acl/question.js';
 import { Fate, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
@@ -14,19 +16,19 @@ import { Reason } from '../reasons.js';
 
 /** The sender is a VM: local is the source. */
 export function aclOut(p: Packet, c: Context): number {
-  const { ruleFirst, ruleInbound } = c.policy.tenants;
-  if (ruleFirst[p.tenant] === ruleInbound[p.tenant]) return Fate.next;
+  const { ruleFirst, ruleInbound, stateful } = c.policy.tenants, isStateful = stateful[p.tenant] === 1;
+  if (ruleFirst[p.tenant] === ruleInbound[p.tenant] && !isStateful) return Fate.next;
   askOut(c.question, p, c.policy);
-  return decide(p, c, true);
+  return isStateful ? inspect(p, c, true) : decide(p, c, true);
 }
 
 /** The receiver is a VM: local is the destination. */
 export function aclIn(p: Packet, c: Context): number {
   if (p.family === 0) return Fate.next; // ARP in passing
-  const { ruleInbound, ruleEnd } = c.policy.tenants;
-  if (ruleInbound[p.tenant] === ruleEnd[p.tenant]) return Fate.next;
+  const { ruleInbound, ruleEnd, stateful } = c.policy.tenants, isStateful = stateful[p.tenant] === 1;
+  if (ruleInbound[p.tenant] === ruleEnd[p.tenant] && !isStateful) return Fate.next;
   askIn(c.question, p, c.policy);
-  return decide(p, c, false);
+  return isStateful ? inspect(p, c, false) : decide(p, c, false);
 }
 
 function decide(p: Packet, c: Context, isOutbound: boolean): number {

@@ -14,7 +14,7 @@ import {
 } from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4'), DB = vm('vx4', 'db');
-const SYN = 2;
+const SYN = 2, ACK = 16;
 const UDP = udp(A.ca, 1, FAR, 2), UDP6 = udp(A.ca6, 1, FAR6, 2);
 
 /** What to send, to what world, and what that leaves besides the drop. */
@@ -32,7 +32,11 @@ function header(change: (packet: Uint8Array) => void, packet = UDP): Uint8Array 
   recomputeIpv4Checksum(copy, 0);
   return copy;
 }
+/** Red may open connections, and nobody may open one to it. */
+const stateful: WorldChange = (_config, red) => { red.acls = [{ action: 'allow', direction: 'outbound', protocol: 'tcp', stateful: true }, { action: 'deny', direction: 'inbound' }]; };
 const later = cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 32)[1];
+/** Fragments of eight bytes. */
+const crumbs = cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(1000)), 8);
 
 const CASES = {
   ethernet_truncated: refused, // NVGRE and VXLAN ask for a whole Ethernet header themselves
@@ -105,15 +109,24 @@ const CASES = {
   fragment_tiny: vmSends(cut4(tcp(A.ca, 1, FAR, 2, SYN), 8)[0]),
   fragment_bounds: vmSends(header(packet => setIpv4Fragment(packet, 0, 65528, false, false), udp(A.ca, 1, FAR, 2, 'long enough'))),
   fragment_overlap: { before: lab => { fromVm(lab, A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40)[0]); }, send: lab => fromVm(lab, A, later) },
+  fragment_gaps: { before: lab => { for (let i = 0; i < 29; i++) fromVm(lab, A, crumbs[2 * i]); }, send: lab => fromVm(lab, A, crumbs[2 * 29]) },
   fragment_orphan: { send: lab => { fromVm(lab, A, later); lab.wait(3); return 'fragment_orphan'; } },
   fragment_table: { change: config => { config.gateway.limits['fragments'] = 1; }, before: lab => { fromVm(lab, A, cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 40, 9)[1]); }, send: lab => fromVm(lab, A, later) },
   fragment_hold: vmSends(later, config => { config.gateway.limits['heldFragments'] = 0; }),
   acl_denied: vmSends(UDP, (_config, red) => { red.acls = [{ action: 'deny', direction: 'outbound' }]; }),
+  acl_tcp_flags: vmSends(tcp(A.ca, 1, DB.ca, 2, 0), stateful),
+  acl_tcp_no_connection: vmSends(tcp(A.ca, 1, DB.ca, 2, ACK), stateful),
+  acl_tcp_state: vmSends(tcp(A.ca, 1, DB.ca, 2, SYN | ACK), stateful),
+  acl_connections_spent: { change: (config, red, blue) => { stateful(config, red, blue); config.gateway.limits['connections'] = 1; }, before: lab => { fromVm(lab, A, tcp(A.ca, 1, FAR, 2, SYN)); }, send: lab => fromVm(lab, A, tcp(A.ca, 3, FAR, 2, SYN)) },
   no_route: vmSends(UDP, (_config, red) => { red.routes = []; red.nat = null; }),
   route_drop: vmSends(udp(A.ca, 1, '10.9.0.1', 2)),
   no_record: vmSends(udp(A.ca, 1, '10.0.1.99', 2)),
   link_local: vmSends(udp(A.ca6, 1, 'fe80::1', 2)),
   transit: { send: lab => fromSite(lab, HQ_KEY, udp('192.168.50.1', 1, FAR, 2)) },
+  netmap_hidden: {
+    change: (_config, red) => { red.sites[0]['maps'] = [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.101.0.0/24' }]; },
+    send: lab => fromSite(lab, HQ_KEY, udp('192.168.50.1', 1, A.ca, 2)),
+  },
   ttl_expired: vmSends(udp(A.ca, 1, DB.ca, 2, '', { ttl: 1 })),
   too_big: vmSends(udp(A.ca, 1, FAR, 2, new Uint8Array(1500), { dontFragment: true })),
   gateway_no_service: vmSends(tcp(A.ca, 1, A.gateway, 22, SYN)),
@@ -138,7 +151,7 @@ const CASES = {
   },
   nat_no_way_back: { send: lab => fromUplink(lab, 'inet', udp('10.9.0.9', 1, RED_POOL, 5353)) },
   nat_wrong_uplink: { send: lab => fromUplink(lab, 'core', udp(FAR, 1, RED_POOL, 5353)) },
-  nat_ports_spent: { send: lab => { lab.gateway.context.policy.tenants.poolTotal[1] = 0; return fromVm(lab, A, UDP); } },
+  nat_ports_spent: { send: lab => { for (const { context } of lab.gateways) context.policy.ports.columns.blockSize[1] = 0; return fromVm(lab, A, UDP); } },
   nat_bindings_spent: { change: config => { config.gateway.limits['bindings'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   nat_sessions_spent: { change: config => { config.gateway.limits['sessions'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   ring_full: refused, // between threads: see test/daemon/dispatcher/
