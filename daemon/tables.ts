@@ -72,6 +72,7 @@ export function stateSizes(config: Config): StateSizes {
   return {
     tenants: limits.tenants,
     nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, tenants: limits.tenants },
+    connections: { connections: limits.connections, tenants: limits.tenants },
     fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), holders: 2 * (limits.tenants + 1) },
   };
 }
