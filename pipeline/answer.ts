@@ -17,6 +17,7 @@ import { Cell } from './ledger.js';
 import { Fragment, type Packet } from './packet.js';
 import { NONE, PeerKind, RecordKind } from './policy.js';
 import { Reason } from './reasons.js';
+import { MapWay } from './tables/netmaps.js';
 import { transmit } from './transmit.js';
 
 /** TTL and hop limit of what the gateway sends of its own. */
@@ -105,7 +106,9 @@ function sourceFor4(p: Packet, c: Context): number {
   const asked = ipv4Dst(p.mem, p.l3);
   if (p.frameAt < 0 && c.policy.peers.kind[p.peer] === PeerKind.uplink && c.policy.findPoolOwner(asked) === p.tenant) return asked;
   const record = gatewayRecord(p, c);
-  return record < 0 ? -1 : c.policy.records.ca[record * 4 + 3];
+  if (record < 0) return -1;
+  const ca = c.policy.records.ca[record * 4 + 3];
+  return p.frameAt < 0 ? c.policy.netmaps.translate(p.peer, MapWay.tenantShown, ca) : ca; // a site knows it by what it is shown
 }
 
 function error4(p: Packet, c: Context, type: number, code: number, from: number): void {

@@ -14,6 +14,8 @@ interface Claim {
   readonly place: Place;
   /** Of the text that makes the claim. */
   readonly node: Node;
+  /** Of the site. */
+  readonly site?: Node;
 }
 
 type Claimed = { readonly prefix: Prefix; readonly owner: Claim };
@@ -43,7 +45,7 @@ function networkClaims(tenant: TenantView): Claimed[] {
   ));
   for (const site of tenant.draft.sites ?? []) {
     for (const { prefix, at, place, node } of sitePartsOf(site) ?? []) {
-      claims.push({ prefix, owner: { tenant, kind: 'site', title: `site ${site.name ?? ''}`, at, place, node } });
+      claims.push({ prefix, owner: { tenant, kind: 'site', title: `site ${site.name ?? ''}`, at, place, node, site: site.at } });
     }
   }
   return claims;
@@ -73,7 +75,7 @@ function checkClaims({ reporter }: View, claims: readonly Claimed[], amongPools:
       network.set(entry, outer);
     }
     // A site may be wider than a subnet or pool, up to the whole Internet by way of headquarters: what lies within is the tenant's own first.
-    while (outer?.owner.kind === 'site' && entry.owner.kind !== 'site' && outer.prefix.bits < entry.prefix.bits) outer = outer.around;
+    while (outer !== undefined && isWideSite(outer, entry)) outer = outer.around;
     if (outer === undefined) continue;
 
     const [first, later] = entry.owner.node.start < outer.owner.node.start ? [entry, outer] : [outer, entry];
@@ -84,4 +86,10 @@ function checkClaims({ reporter }: View, claims: readonly Claimed[], amongPools:
     reporter.report(later.owner.at, later.owner.place, `overlaps ${theirs} ${first.prefix.text}, line ${reporter.lineOf(node.start)}`,
       ADVICE[[kind, later.owner.kind].sort().join(' ')]);
   }
+}
+
+/** A site may hold what is in use elsewhere, if that is narrower; and what it is itself shown as. */
+function isWideSite(outer: Entry<Claim>, { owner, prefix }: Entry<Claim>): boolean {
+  if (outer.owner.kind !== 'site' || outer.prefix.bits >= prefix.bits) return false;
+  return owner.kind !== 'site' || (owner.site === outer.owner.site && owner.at !== owner.site);
 }

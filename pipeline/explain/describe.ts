@@ -64,6 +64,12 @@ export function rewriteTexts(p: Packet): string[] {
       ? `destination ${ipv4Text(p.natAddress)} -> ${ipv4Text(p.dst3)}${quoted}`
       : `destination ${inside(p.natAddress, p.natPort)} -> ${inside(p.dst3, p.dport)}`);
   }
+  if ((p.rewrites & Rewrite.maps) !== 0) {
+    const isOut = p.frameAt >= 0;
+    if (isOut && p.mapSource !== p.src3) texts.push(`source ${ipv4Text(p.src3)} -> ${ipv4Text(p.mapSource)}${quoted}`);
+    if (isOut && p.mapDestination !== p.dst3) texts.push(`destination ${ipv4Text(p.dst3)} -> ${ipv4Text(p.mapDestination)}${quoted}`);
+    if (!isOut) texts.push(`from the site's own addresses to ${ipv4Text(p.mapSource)} -> ${ipv4Text(p.mapDestination)}${quoted}`);
+  }
   if ((p.rewrites & Rewrite.ttl) !== 0) {
     const left = p.family === 4 ? ipv4Ttl(p.mem, p.l3) : ipv6HopLimit(p.mem, p.l3);
     texts.push(`${p.family === 4 ? 'TTL' : 'hop limit'} ${left + 1} -> ${left}`);

@@ -1,6 +1,6 @@
 /**
  * claim: whose is a packet from outside? An uplink's by NAT pool or by key, a site's by its own tenant; and it must
- * come from where it says.
+ * come from where it says. A site with maps speaks by its own addresses, and `netmapIn` goes on with those that the tenant knows.
  *   needs   peer, key, addresses
  *   leaves  tenant; the next walk
  *   drops   pool_unknown, gre_key_unknown, nat_wrong_uplink, outside_source, site_source
@@ -28,10 +28,10 @@ export function claimUplink(p: Packet, c: Context): number {
 
 export function claimSite(p: Packet, c: Context): number {
   if (c.policy.sitePrefixes.find(p.peer, p.src0, p.src1, p.src2, p.src3) < 0) return Reason.site_source;
-  return fromOutside(p, c);
+  return c.policy.netmaps.has(p.peer) ? Fate.next : fromOutside(p, c);
 }
 
 /** Nobody outside has an address of the tenant's own subnets. */
-function fromOutside(p: Packet, c: Context): number {
+export function fromOutside(p: Packet, c: Context): number {
   return c.policy.connected.find(p.tenant, p.src0, p.src1, p.src2, p.src3) >= 0 ? Reason.outside_source : Fate.next;
 }

@@ -12,6 +12,7 @@ import { TCP_CHECKSUM, TCP_DST_PORT, TCP_SRC_PORT, clampMss, patchTcp32, setTcpD
 import { putU16 } from '../../codecs/bytes.js';
 import { patchUdp32, setUdpDstPort, setUdpSrcPort } from '../../codecs/udp.js';
 import { Fate, type Context } from '../context.js';
+import { applyMaps } from '../nat/netmap.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 
 export function rewrite(p: Packet, c: Context): number {
@@ -21,7 +22,9 @@ export function rewrite(p: Packet, c: Context): number {
     else setIpv6HopLimit(mem, l3, ipv6HopLimit(mem, l3) - 1);
   }
   if ((rewrites & Rewrite.mss) !== 0 && !clampMss(mem, l4, p.mss)) p.rewrites &= ~Rewrite.mss; // it was small enough
-  if (p.quoteAt >= 0) {
+  if ((rewrites & Rewrite.maps) !== 0) {
+    applyMaps(p);
+  } else if (p.quoteAt >= 0) {
     rewriteError(p, c);
   } else if ((rewrites & Rewrite.natOut) !== 0) {
     setEnd(mem, l3, p.end, true, p.natAddress, p.natPort, p.fragment !== Fragment.later);

@@ -7,17 +7,29 @@
  * whichever worker sees a fragment finds them. Fragments are few, so one lock serves: whoever looks and then writes holds
  * it throughout (`locks`), except that `release` and `takeOverdue` take it themselves.
  *
- *   entry, 16 words: next scope src×4 dst×4 id flags:8|protocol:8 ports firstEnd expires held
+ * What has come of a datagram is kept as extents in order, in units of 8 bytes, those that touch made one: so nothing is told
+ * twice (RFC 5722 §3), nothing lies behind the end that the last fragment gave, and nothing makes it longer than IP can say.
+ *
+ *   entry, 48 words: next scope src×4 dst×4 id flags:8|protocol:8 ports end expires held most holder newId extents (from:16|to:16)×29
  *   slot,   8 words: next length tag carrier side peer holder generation, and its bytes
  */
 import { Locks, lockWords } from './locks.js';
 import { hashWords } from './word-map.js';
 
-const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_FIRST_END = 13, E_EXPIRES = 14, E_HELD = 15;
-const ENTRY_WORDS = 16;
+const E_NEXT = 0, E_SCOPE = 1, E_SRC = 2, E_DST = 6, E_ID = 10, E_FLAGS = 11, E_PORTS = 12, E_END = 13, E_EXPIRES = 14, E_HELD = 15;
+const E_MOST = 16, E_HOLDER = 17, E_NEW_ID = 18, E_EXTENTS = 19;
+const ENTRY_WORDS = 48;
+/** In whatever order they come, so many extents are enough for twice as many fragments: all that 65,535 bytes make at an MTU of 1200. */
+const EXTENTS = ENTRY_WORDS - E_EXTENTS;
+const UNIT = 8;
 const SLOT_WORDS = 8;
 const S_NEXT = 0, S_LENGTH = 1, S_TAG = 2, S_CARRIER = 3, S_SIDE = 4, S_PEER = 5, S_HOLDER = 6, S_GENERATION = 7;
-const USED = 1, KNOWN = 2;
+/** `broken`: fragments of it overlapped, and no more of it is let through (RFC 5722 §3). */
+const USED = 1, KNOWN = 2, BROKEN = 4;
+/** What `note` says: it fits; it tells again what was told; it lies behind the end; there are more holes than fit. */
+export const Fit = { fits: 0, overlap: 1, beyond: 2, gaps: 3 } as const;
+/** `newId` has one. */
+const HAS_NEW_ID = 0x10000;
 /** Entries looked at to find one that may give way: enough, since those that know their first are by far the most. */
 const EVICTION_LOOKS = 512;
 const PROTOCOL_SHIFT = 8;
@@ -35,7 +47,7 @@ function layout(sizes: FragmentSizes) {
   const entries = heads + buckets;
   const slots = entries + sizes.datagrams * ENTRY_WORDS;
   const perHolder = slots + sizes.slots * SLOT_WORDS;
-  const bytes = (perHolder + sizes.holders) * 4;
+  const bytes = (perHolder + 2 * sizes.holders) * 4;
   return { buckets, locks, heads, entries, slots, perHolder, bytes, total: bytes + sizes.slots * sizes.slotBytes };
 }
 
@@ -69,6 +81,8 @@ export class FragmentTable {
   readonly #perHolder: number;
   /** Slots that one holder may fill: a quarter of many, so that nobody's fragments keep all others' from being held. */
   readonly #share: number;
+  /** Entries beyond which a holder's are the first to give way when the table is full. */
+  readonly #entryShare: number;
   #hand = 0;
   #victim = 0;
 
@@ -86,6 +100,7 @@ export class FragmentTable {
     this.#slots = at.slots;
     this.#perHolder = at.perHolder;
     this.#share = Math.max(LEAST_SHARE, sizes.slots >>> 2);
+    this.#entryShare = Math.max(LEAST_SHARE, sizes.datagrams >>> 2);
   }
 
   get count(): number { return this.#w[H_ENTRIES]; }
@@ -104,10 +119,11 @@ export class FragmentTable {
   }
 
   /**
-   * A new entry whose first fragment is not yet known. When the table is full, of the next few hundred the one that
-   * has known its first longest gives way, for it has most likely seen its last; -1 when all of these are waiting.
+   * A new entry whose first fragment is not yet known, on account of `holder`. When the table is full, of the next few hundred the one that
+   * has known its first longest gives way, for it has most likely seen its last, and first of all one of somebody who has more than
+   * his share; -1 when all of these are waiting.
    */
-  add(scope: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number, expires: number): number {
+  add(scope: number, holder: number, s0: number, s1: number, s2: number, s3: number, d0: number, d1: number, d2: number, d3: number, id: number, expires: number): number {
     const w = this.#w;
     if (w[H_FREE_ENTRY] === 0) this.#evict();
     const link = w[H_FREE_ENTRY];
@@ -123,6 +139,8 @@ export class FragmentTable {
     w[at + E_FLAGS] = USED;
     w[at + E_EXPIRES] = expires;
     w[at + E_HELD] = 0;
+    w[at + E_HOLDER] = holder;
+    w[this.#entriesOf + holder]++;
     w[bucket] = link;
     w[H_ENTRIES]++;
     return link - 1;
@@ -135,17 +153,77 @@ export class FragmentTable {
   protocol(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FLAGS] >>> PROTOCOL_SHIFT; }
   /** Source port, or ICMP id, in the upper half; destination port in the lower. */
   ports(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_PORTS]; }
-  /** Bytes of payload that the first fragment holds: where the second may begin. */
-  firstEnd(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_FIRST_END]; }
   expires(entry: number): number { return this.#w[this.#entries + entry * ENTRY_WORDS + E_EXPIRES]; }
 
-  /** The first fragment came. */
-  know(entry: number, protocol: number, ports: number, firstEnd: number, expires: number): void {
-    const at = this.#entries + entry * ENTRY_WORDS;
-    this.#w[at + E_PORTS] = ports;
-    this.#w[at + E_FIRST_END] = firstEnd;
-    this.#w[at + E_EXPIRES] = expires;
-    this.#w[at + E_FLAGS] = protocol << PROTOCOL_SHIFT | KNOWN | USED;
+  /** Whether every byte has come, from the first to where the last fragment ends. */
+  isComplete(entry: number): boolean {
+    const w = this.#w, at = this.#entries + entry * ENTRY_WORDS;
+    return this.isKnown(entry) && w[at + E_END] !== 0 && w[at + E_EXTENTS] === Math.ceil(w[at + E_END] / UNIT);
+  }
+
+  /** The first fragment came, with `len` bytes; with it the datagram begins. All of it, header aside, may have `most` bytes. */
+  know(entry: number, protocol: number, ports: number, len: number, most: number, expires: number): void {
+    const w = this.#w, at = this.#entries + entry * ENTRY_WORDS;
+    w[at + E_PORTS] = ports;
+    w[at + E_END] = 0;
+    w[at + E_MOST] = most;
+    w[at + E_NEW_ID] = 0;
+    w.fill(0, at + E_EXTENTS, at + ENTRY_WORDS);
+    w[at + E_EXTENTS] = len / UNIT;
+    w[at + E_EXPIRES] = expires;
+    w[at + E_FLAGS] = protocol << PROTOCOL_SHIFT | KNOWN | USED;
+  }
+
+  /**
+   * A later fragment came, bytes `from` to `from + len`: whether it fits what else has come, as a word of `Fit`, and if so it has come.
+   * What has come as a whole before is a copy and refused (RFC 8200 §4.5); a part of it refuses the datagram. Once complete,
+   * it need not be remembered beyond `doneBy`.
+   */
+  note(entry: number, from: number, len: number, isLast: boolean, doneBy: number): number {
+    const w = this.#w, at = this.#entries + entry * ENTRY_WORDS;
+    if ((w[at + E_FLAGS] & BROKEN) !== 0) return Fit.overlap;
+    const to = from + len, first = from / UNIT, end = Math.ceil(to / UNIT);
+    if (to > w[at + E_MOST]) return Fit.beyond;
+    if (w[at + E_END] !== 0 && (to > w[at + E_END] || (isLast && to !== w[at + E_END]))) return Fit.beyond;
+
+    // Extents are in order; an empty one ends them. `i` is the first that is not wholly before this fragment.
+    const extents = at + E_EXTENTS;
+    let i = 0, count = 0;
+    while (count < EXTENTS && w[extents + count] !== 0) count++;
+    if (isLast && (w[extents + count - 1] & 0xffff) > end) return Fit.beyond;
+    while (i < count && (w[extents + i] & 0xffff) <= first) i++;
+    const next = i < count ? w[extents + i] : 0;
+    if (next !== 0 && next >>> 16 < end) {
+      if (next >>> 16 > first || (next & 0xffff) < end) w[at + E_FLAGS] |= BROKEN;
+      return Fit.overlap;
+    }
+    const joinsLast = i > 0 && (w[extents + i - 1] & 0xffff) === first, joinsNext = next !== 0 && next >>> 16 === end;
+    if (!joinsLast && !joinsNext && count === EXTENTS) return Fit.gaps;
+    if (joinsLast && joinsNext) {
+      w[extents + i - 1] = (w[extents + i - 1] & ~0xffff) | next & 0xffff;
+      w.copyWithin(extents + i, extents + i + 1, extents + count);
+      w[extents + count - 1] = 0;
+    } else if (joinsLast) {
+      w[extents + i - 1] = (w[extents + i - 1] & ~0xffff) | end;
+    } else if (joinsNext) {
+      w[extents + i] = first << 16 | next & 0xffff;
+    } else {
+      w.copyWithin(extents + i + 1, extents + i, extents + count);
+      w[extents + i] = first << 16 | end;
+    }
+    if (isLast) w[at + E_END] = to;
+    if (doneBy < w[at + E_EXPIRES] && this.isComplete(entry)) w[at + E_EXPIRES] = doneBy;
+    return Fit.fits;
+  }
+
+  /** The IPv4 ID that all of the datagram leave under, or -1 while it has none. */
+  newId(entry: number): number {
+    const id = this.#w[this.#entries + entry * ENTRY_WORDS + E_NEW_ID];
+    return id === 0 ? -1 : id & 0xffff;
+  }
+
+  setNewId(entry: number, id: number): void {
+    this.#w[this.#entries + entry * ENTRY_WORDS + E_NEW_ID] = HAS_NEW_ID | id;
   }
 
   /** Whether `hold` would take `bytes` of this holder (a tenant's VMs, or the outside towards it): there is a slot, long enough, and the holder has not had its share. */
@@ -242,7 +320,7 @@ export class FragmentTable {
     const w = this.#w;
     const heldSlots = new Uint8Array(this.sizes.slots);
     w.fill(0, this.#heads, this.#heads + this.#mask + 1);
-    w.fill(0, this.#perHolder, this.#perHolder + this.sizes.holders);
+    w.fill(0, this.#perHolder, this.#perHolder + 2 * this.sizes.holders);
     w[H_FREE_ENTRY] = w[H_ENTRIES] = w[H_FREE_SLOT] = 0;
     for (let entry = 0; entry < this.sizes.datagrams; entry++) {
       const at = this.#entries + entry * ENTRY_WORDS;
@@ -252,6 +330,7 @@ export class FragmentTable {
       w[list] = entry + 1;
       if (!isUsed) continue;
       w[H_ENTRIES]++;
+      w[this.#entriesOf + w[at + E_HOLDER]]++;
       for (let link = w[at + E_HELD]; link !== 0; link = w[this.#slots + (link - 1) * SLOT_WORDS + S_NEXT]) {
         heldSlots[link - 1] = 1;
         w[this.#perHolder + w[this.#slots + (link - 1) * SLOT_WORDS + S_HOLDER]]++;
@@ -285,25 +364,32 @@ export class FragmentTable {
     let from = this.#bucketOf(at);
     while (w[from] !== entry + 1) from = this.#entries + (w[from] - 1) * ENTRY_WORDS + E_NEXT;
     w[from] = w[at + E_NEXT];
+    w[this.#entriesOf + w[at + E_HOLDER]]--;
     w[at + E_FLAGS] = 0;
     w[at + E_NEXT] = w[H_FREE_ENTRY];
     w[H_FREE_ENTRY] = entry + 1;
     w[H_ENTRIES]--;
   }
 
-  /** Of the next few entries remove the one, already known, whose time is up first. */
+  /** Of the next few entries remove the one, already known, whose time is up first; if there is one whose holder has too many, of those. */
   #evict(): void {
     const n = this.sizes.datagrams;
-    let oldest = -1, expires = Infinity;
+    let oldest = -1, expires = Infinity, isGreedy = false;
     for (let i = Math.min(EVICTION_LOOKS, n); i > 0; i--) {
       const entry = this.#victim;
       this.#victim = entry + 1 === n ? 0 : entry + 1;
-      if (!this.isKnown(entry) || this.#holdsAny(entry) || this.expires(entry) >= expires) continue;
+      if (!this.isKnown(entry) || this.#holdsAny(entry)) continue;
+      const hasTooMany = this.#w[this.#entriesOf + this.#w[this.#entries + entry * ENTRY_WORDS + E_HOLDER]] > this.#entryShare;
+      if (hasTooMany === isGreedy ? this.expires(entry) >= expires : isGreedy) continue;
       oldest = entry;
       expires = this.expires(entry);
+      isGreedy = hasTooMany;
     }
     if (oldest >= 0) this.remove(oldest);
   }
+
+  /** Where entries are counted by holder, behind the slots. */
+  get #entriesOf(): number { return this.#perHolder + this.sizes.holders; }
 
   #holdsAny(entry: number): boolean {
     return this.#w[this.#entries + entry * ENTRY_WORDS + E_HELD] !== 0;

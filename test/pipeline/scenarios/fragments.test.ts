@@ -2,7 +2,7 @@
 import t from 'tap';
 import { setIpv4Fragment } from '../../../codecs/ipv4.js';
 import { expectLedger, expectSent } from '../../support/expect.js';
-import { cut4, cut6, echo, ethernet, icmp, ip, patched, reassemble4, tcp, udp, withExtension } from '../../support/frames.js';
+import { cut4, cut6, echo, ethernet, icmp, ip, patched, reassemble4, tcp, udp, withExtension, withOptions } from '../../support/frames.js';
 import { hex } from '../../support/bytes.js';
 import type { Lab } from '../../support/lab.js';
 import { FAR, FAR6, RED_KEY, RED_POOL, atPeer, atVm, fromHost, fromUplink, fromVm, makeConfig, makeWorld, vm } from '../../support/world.js';
@@ -179,12 +179,17 @@ t.test('RFC 1858 §3, RFC 3128: a transport header in pieces is dropped', async 
   expectLedger(t, lab, { '-': { fragment_tiny: 4 }, red: { forwarded: 1 } });
 });
 
-t.test('RFC 5722, RFC 1858 §4: a fragment that overlaps the first is dropped, in both orders; IPv6 counts from the fragment header', async t => {
+t.test('RFC 5722 §3, RFC 1858 §4: what overlaps is dropped, and the rest of the datagram with it; IPv6 counts from the fragment header', async t => {
   const lab = makeWorld();
   const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32), finer = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 24);
   t.equal(fromVm(lab, A, pieces[0]), 'forwarded');
-  t.equal(fromVm(lab, A, finer[1]), 'fragment_overlap');
-  t.equal(fromVm(lab, A, pieces[1]), 'forwarded');
+  t.equal(fromVm(lab, A, finer[1]), 'fragment_overlap', 'the first');
+  t.equal(fromVm(lab, A, pieces[1]), 'fragment_overlap', 'no more of it');
+  const later = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32, 2), shifted = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 40, 2);
+  t.same([later[0], later[2], shifted[1], later[1]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'forwarded', 'fragment_overlap', 'fragment_overlap'], 'one that comes later');
+  const twice = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32, 3);
+  t.same([twice[0], twice[0], twice[2], twice[2], twice[1], twice[3]].map(piece => fromVm(lab, A, piece)),
+    ['forwarded', 'fragment_overlap', 'forwarded', 'fragment_overlap', 'forwarded', 'forwarded'], 'RFC 8200 §4.5: a copy is dropped, and nothing else');
 
   const other = makeWorld();
   t.equal(fromVm(other, A, finer[1]), 'held');
@@ -195,7 +200,7 @@ t.test('RFC 5722, RFC 1858 §4: a fragment that overlaps the first is dropped, i
   t.equal(fromVm(lab, A, cut6(packet, 40)[0]), 'forwarded', '8 bytes of options and 32 of UDP');
   t.equal(fromVm(lab, A, cut6(packet, 32)[1]), 'fragment_overlap', 'begins within them');
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 3, fragment_overlap: 2 } });
+  expectLedger(t, lab, { red: { forwarded: 8, fragment_overlap: 7 } });
 });
 
 t.test('RFC 791 §3.2: a fragment past 65,535 bytes, or one of odd length with others to follow, can be part of nothing', async t => {
@@ -224,12 +229,36 @@ t.test('RFC 6980 §5: Neighbor Discovery in fragments is dropped, so that a rout
   expectLedger(t, lab, { red: { nd_malformed: 1, fragment_orphan: 1 } });
 });
 
-t.test('a second first fragment under the same id begins a new datagram: later ones follow its ports', async t => {
+t.test('RFC 6864 §4: a second first fragment under the same id overlaps; behind a complete datagram it begins another, whose ports count', async t => {
   const lab = makeWorld((_config, red) => { red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 9 }); });
-  const old = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32), fresh = cut4(udp(A.ca, 5000, B.ca, 9, LONG), 32);
-  t.same([old[0], old[1], fresh[0], fresh[1]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'forwarded', 'acl_denied', 'acl_denied']);
+  const old = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 64), fresh = cut4(udp(A.ca, 5000, B.ca, 9, LONG), 64);
+  t.same([old[0], fresh[0], old[1], fresh[0], fresh[1]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'fragment_overlap', 'forwarded', 'acl_denied', 'acl_denied']);
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 2, acl_denied: 2 } });
+  expectLedger(t, lab, { red: { forwarded: 2, fragment_overlap: 1, acl_denied: 2 } });
+});
+
+t.test('the last fragment says where the datagram ends: nothing lies behind, and no other last says otherwise', async t => {
+  const lab = makeWorld();
+  const pieces = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32), longer = cut4(udp(A.ca, 5000, B.ca, 7, `${LONG}${LONG}`), 32);
+  t.same([pieces[0], pieces[3], longer[3], longer[4], pieces[1]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'forwarded', 'fragment_bounds', 'fragment_bounds', 'forwarded']);
+  const early = cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32, 2), late = cut4(udp(A.ca, 5000, B.ca, 7, `${LONG}${LONG}`), 32, 2);
+  t.same([late[0], late[5], early[3]].map(piece => fromVm(lab, A, piece)), ['forwarded', 'forwarded', 'fragment_bounds'], 'it ends before what has come');
+  lab.take();
+  expectLedger(t, lab, { red: { forwarded: 5, fragment_bounds: 3 } });
+});
+
+t.test('RFC 791 §3.2: with the header of the first fragment the datagram may not be longer than 65,535 bytes, and no fragment is empty', async t => {
+  const lab = makeWorld();
+  const first = withOptions(cut4(udp(A.ca, 5000, B.ca, 7, LONG), 32)[0], Uint8Array.of(7, 39, 4, ...new Uint8Array(37))); // 60 bytes of header, record route
+  const last = ip(A.ca, B.ca, 17, new Uint8Array(8), { id: 0x1234 });
+  setIpv4Fragment(last, 0, 65480, false, false);
+  t.equal(fromVm(lab, A, first), 'forwarded');
+  t.equal(fromVm(lab, A, last), 'fragment_bounds', '65,488 and 60 are too many');
+  const empty = ip(A.ca, B.ca, 47, new Uint8Array(0), { id: 9 });
+  setIpv4Fragment(empty, 0, 0, true, false);
+  t.equal(fromVm(lab, A, empty), 'fragment_bounds');
+  t.equal(lab.take().length, 1);
+  expectLedger(t, lab, { red: { forwarded: 1, fragment_bounds: 2 } });
 });
 
 t.test('fragments of two tenants, or of two directions, with the same addresses and id never meet', async t => {

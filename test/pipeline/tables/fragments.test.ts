@@ -1,14 +1,16 @@
 import t from 'tap';
-import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
+import { Fit, FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from '../../../pipeline/tables/fragments.js';
 import { seeded } from '../../support/seeded.js';
 
 const NOTHING: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0, scope: 0 };
+/** Bytes of a datagram behind a header of 20. */
+const MOST = 65515;
 function make(sizes: Partial<FragmentSizes> = {}): FragmentTable {
   const all = { datagrams: 4, slots: 3, slotBytes: 64, holders: 3, ...sizes };
   return new FragmentTable(makeFragmentMemory(all, 9), all, 1);
 }
 function add(table: FragmentTable, id: number, scope = 1, expires = 100): number {
-  return table.add(scope, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id, expires);
+  return table.add(scope, scope % 3, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id, expires);
 }
 function find(table: FragmentTable, id: number, scope = 1): number {
   return table.find(scope, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id);
@@ -23,9 +25,9 @@ t.test('a datagram is known by scope, addresses and id together', async t => {
   t.equal(table.find(1, 0, 0, 0xffff, 2, 0, 0, 0xffff, 1, 7), -1, 'the other direction');
   t.equal(table.find(1, 0, 1, 0xffff, 1, 0, 1, 0xffff, 2, 7), -1, 'words that cancel out in the hash');
   t.notOk(table.isKnown(entry));
-  table.know(entry, 17, 0xffff0035, 24, 130);
+  table.know(entry, 17, 0xffff0035, 24, MOST, 130);
   t.ok(table.isKnown(entry));
-  t.same([table.protocol(entry), table.ports(entry), table.firstEnd(entry), table.expires(entry), table.scope(entry)], [17, 0xffff0035, 24, 130, 1]);
+  t.same([table.protocol(entry), table.ports(entry), table.expires(entry), table.scope(entry)], [17, 0xffff0035, 130, 1]);
 });
 
 t.test('held datagrams come back oldest first, byte for byte, with how they came', async t => {
@@ -35,7 +37,7 @@ t.test('held datagrams come back oldest first, byte for byte, with how they came
   t.notOk(table.hold(entry, 1, new Uint8Array(8), 0, 8, 0, 0, 0, 0, 0), 'three slots, not four');
   const held = { ...NOTHING };
   t.equal(table.release(entry, held), null, 'not before the first is known');
-  table.know(entry, 17, 0, 8, 100);
+  table.know(entry, 17, 0, 8, MOST, 100);
   for (let i = 0; i < 3; i++) {
     t.same(table.release(entry, held), new Uint8Array(10 + i).fill(i));
     t.match(held, { tag: 100 + i, carrier: 1, side: 2, peer: 5, generation: 9 });
@@ -52,7 +54,7 @@ t.test('of many slots a tenant gets a quarter, and the others find room', async 
   for (let i = 0; i < 20; i++) t.ok(hold(red, 1), `slot ${i}`);
   t.notOk(hold(red, 1), 'its share, not more');
   t.ok(hold(blue, 2));
-  table.know(red, 17, 0, 8, 100);
+  table.know(red, 17, 0, 8, MOST, 100);
   t.ok(table.release(red, { ...NOTHING }));
   t.ok(hold(red, 1), 'a slot that came free counts no more');
 });
@@ -115,7 +117,7 @@ t.test('whatever is added, known, held, released and expired in whatever order, 
           row.known = true;
           row.ports = random.u32();
           row.expires = now + 10;
-          table.know(row.entry, 17, row.ports, 8, row.expires);
+          table.know(row.entry, 17, row.ports, 8, MOST, row.expires);
           drain(name);
         }
         break;
@@ -154,11 +156,75 @@ t.test('what another thread sees is the same table; a datagram comes out of its 
   const entry = add(here, 7);
   t.ok(here.hold(entry, 1, new Uint8Array(8).fill(3), 0, 8, 1, 0, 0, 0, 0));
   t.equal(find(there, 7), entry);
-  there.know(entry, 17, 0, 8, 100);
+  there.know(entry, 17, 0, 8, MOST, 100);
   t.same(there.release(entry, { ...NOTHING }), new Uint8Array(8).fill(3));
   t.equal(here.release(entry, { ...NOTHING }), null);
   t.notOk(here.takeOverdue(entry, 99, { ...NOTHING }), 'its time is not up');
   t.equal(here.count, 1);
   t.notOk(here.takeOverdue(entry, 100, { ...NOTHING }));
   t.equal(there.count, 0, 'nothing was left in it, so it went');
+});
+
+t.test('RFC 5722 §3: whatever comes in whatever order, no byte is let through twice, none behind the end, and the datagram ends where its last fragment does', async t => {
+  const random = seeded();
+  const wrong: string[] = [];
+  for (let round = 0; round < 3000 && wrong.length === 0; round++) {
+    const table = make();
+    const entry = add(table, 1);
+    const most = 8 * (2 + random.below(60));
+    const came = new Set<number>(); // bytes
+    const firstLen = 8 * (1 + random.below(3));
+    let end = 0, isBroken = false, reach = firstLen;
+    for (let byte = 0; byte < firstLen; byte++) came.add(byte);
+    table.know(entry, 17, 0, firstLen, most, 100);
+    for (let i = 0; i < 40; i++) {
+      const from = 8 * (1 + random.below(62)), isLast = random.below(8) === 0, len = isLast ? 1 + random.below(24) : 8 * (1 + random.below(4)), to = from + len;
+      // A last fragment takes the whole unit that it begins.
+      const bytes = Array.from({ length: Math.ceil(len / 8) * 8 }, (_, n) => from + n), known = bytes.filter(byte => came.has(byte)).length;
+      const want = isBroken ? Fit.overlap : to > most || (end !== 0 && (to > end || (isLast && to !== end))) || (isLast && reach > Math.ceil(to / 8) * 8) ? Fit.beyond : known > 0 ? Fit.overlap : Fit.fits;
+      const said = table.note(entry, from, len, isLast, 100);
+      if (said !== want) wrong.push(`round ${round}, ${from} to ${to}${isLast ? ', the last' : ''}: ${said} and not ${want}`);
+      if (said === Fit.overlap && known < bytes.length) isBroken = true;
+      if (said !== Fit.fits) continue;
+      bytes.forEach(byte => came.add(byte));
+      reach = Math.max(reach, Math.ceil(to / 8) * 8);
+      if (isLast) end = to;
+      if (table.isComplete(entry) !== (end !== 0 && came.size === Math.ceil(end / 8) * 8)) wrong.push(`round ${round}: complete is ${table.isComplete(entry)} with ${came.size} of ${end} bytes`);
+    }
+  }
+  t.same(wrong, [], `seed ${random.seed}`);
+});
+
+t.test('REQ-14a: the memory for one datagram is bounded: 58 fragments in the worst of orders are told apart, and more holes refuse the next', async t => {
+  const table = make();
+  const entry = add(table, 1);
+  table.know(entry, 17, 0, 8, MOST, 100);
+  for (let i = 1; i < 29; i++) t.equal(table.note(entry, 16 * i, 8, false, 100), Fit.fits, `every other one, ${i}`);
+  t.equal(table.note(entry, 16 * 29, 8, false, 100), Fit.gaps);
+  for (let i = 0; i < 29; i++) t.equal(table.note(entry, 16 * i + 8, 8, i === 28, 100), Fit.fits, `what lay between, ${i}`);
+  t.ok(table.isComplete(entry));
+});
+
+t.test('a datagram that is complete need not be remembered for long', async t => {
+  const table = make();
+  const entry = add(table, 1);
+  table.know(entry, 17, 0, 8, MOST, 130);
+  t.equal(table.note(entry, 16, 5, true, 102), Fit.fits);
+  t.equal(table.expires(entry), 130);
+  t.equal(table.note(entry, 8, 8, false, 103), Fit.fits);
+  t.equal(table.expires(entry), 103);
+});
+
+t.test('REQ-14a: when the table is full, the datagrams of whoever has more than a share give way first, whoever asks', async t => {
+  const table = make({ datagrams: 68 });
+  const put = (holder: number, id: number, expires: number): number => {
+    const entry = table.add(holder, holder, 0, 0, 0xffff, 1, 0, 0, 0xffff, 2, id, expires);
+    if (entry >= 0) table.know(entry, 17, 0, 8, MOST, expires);
+    return entry;
+  };
+  const quiet = Array.from({ length: 8 }, (_, i) => put(2, i, 10 + i)); // the oldest of all
+  for (let i = 0; i < 200; i++) t.ok(put(1, 1000 + i, 100 + i) >= 0, `flood ${i}`);
+  t.same(quiet.map((_, i) => find(table, i, 2)), quiet, 'nobody else had to go');
+  t.ok(put(2, 99, 400) >= 0, 'and there is room for others');
+  t.same(quiet.map((_, i) => find(table, i, 2)), quiet);
 });
