@@ -71,7 +71,7 @@ export function stateSizes(config: Config): StateSizes {
   const mtu = Math.max(config.gateway.mtu, ...config.hosts.map(host => host.mtu), ...config.uplinks.map(uplink => uplink.mtu));
   return {
     tenants: limits.tenants,
-    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, tenants: limits.tenants },
+    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, tenants: limits.tenants, subscribers: limits.subscribers, portBlocks: limits.portBlocks },
     connections: { connections: limits.connections, tenants: limits.tenants },
     fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), holders: 2 * (limits.tenants + 1) },
   };

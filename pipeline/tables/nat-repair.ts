@@ -3,8 +3,8 @@
  * nat-state.ts leaves tables that others can use, so what is wrong is at worst something that nobody finds any more: a
  * claim, a session with one record, a binding in one chain or without sessions, a count.
  */
-import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, isPlain } from './flows.js';
-import { B_NEXT_INSIDE, B_SESSIONS, BINDING_WORDS, FREE, H_FREE, STRIPES, natLayout } from './nat-layout.js';
+import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, isCounted } from './flows.js';
+import { B_NEXT_INSIDE, B_SESSIONS, BINDING_WORDS, COUNTS, FREE, H_FREE, H_SESSIONS, IN_BLOCK, STRIPES, natLayout } from './nat-layout.js';
 import type { NatState } from './nat-state.js';
 
 /**
@@ -23,9 +23,9 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
   const { flows, sizes } = nat;
   const layout = natLayout(sizes);
   const w = new Int32Array(memory, 0, layout.flows), f = flows.words;
-  const tally = new Int32Array(sizes.bindings), perTenant = new Int32Array(sizes.tenants + 1);
+  const tally = new Int32Array(sizes.bindings);
   const plainBefore = flows.plainCount;
-  let sessions = 0, inbound = 0, plain = 0, bindings = 0;
+  let sessions = 0, inbound = 0, plain = 0;
   for (let at = 0; at < flows.end; at += FLOW_WORDS) {
     const kind = flows.kind(at);
     if (nat.isOpen(at)) {
@@ -34,7 +34,6 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
         // The other record may not know the state yet.
         if (((f[at + F_DO] ^ f[back + F_DO]) & (0xff00 | OP_FAST)) !== 0) nat.move(at, nat.state(at), (f[at + F_DO] & OP_FAST) !== 0);
         tally[binding]++;
-        perTenant[nat.sessionTenant(at)]++;
         sessions++;
       } else {
         if (back >= 0) flows.remove(back);
@@ -42,7 +41,7 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
       }
     } else if (kind === Kind.natIn) {
       inbound++;
-    } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
+    } else if (isCounted(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
       plain++;
     }
   }
@@ -55,10 +54,28 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
     if (w[at] < 0) continue;
     w[at] = tally[binding];
     if (tally[binding] === 0) nat.unbind(binding);
-    else bindings++;
   }
-  nat.recount(sessions, bindings, perTenant);
+  Atomics.store(w, H_SESSIONS, sessions);
+  recount(nat, tally);
   flows.recountPlain(plainBefore, plain);
+}
+
+/** Count anew what bindings, each with so many sessions, are charged to. */
+function recount(nat: NatState, sessions: Int32Array): void {
+  const { counts, subscribers, blocks } = nat;
+  counts.clear();
+  subscribers.rebuild();
+  blocks.rebuild();
+  sessions.forEach((n, binding) => {
+    if (n === 0) return;
+    const tenant = nat.tenantOf(binding), isFixed = nat.isStatic(binding), holder = nat.holder(binding);
+    counts.addBinding(0, tenant, isFixed, 1); // to any stripe: only their sum says anything
+    counts.addSession(0, tenant, n);
+    if (holder === 0) return;
+    const inBlock = (holder & IN_BLOCK) !== 0;
+    if (inBlock) blocks.recount((holder >> 2) - 1, nat.protocolOf(binding));
+    subscribers.recount(nat.subscriberOf(binding), inBlock ? 0 : 1, isFixed ? 1 : 0, (holder & COUNTS) !== 0 ? n : 0);
+  });
 }
 
 /** Take out inbound records of sessions that are not there, or have another one. */

@@ -13,23 +13,32 @@
  * and whatever it could have done meanwhile, so what a lock guards is stored plainly, and counted beside it. Every store leaves a table that a reader can use; what a worker
  * leaves half done when it dies is a leak at worst, and nat-repair.ts finds it.
  */
-import { sessionLifetime } from '../nat/tcp-state.js';
+import { TcpState, sessionLifetime } from '../nat/tcp-state.js';
 import type { Timers } from '../policy-rows.js';
+import { putFree, takeFree, unlink } from './chains.js';
 import { FlowTable, F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, OP_MASK, Op, flowKey, flowWords } from './flows.js';
-import { LOCK_WORDS, Locks, lockWords } from './locks.js';
+import { Locks, lockWords } from './locks.js';
+import { NatCounts } from './nat-counts.js';
 import {
-  B_CREATED, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, DEAD, FREE,
-  GENERATION, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, L_BINDINGS, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
+  BLOCK_LOCK, B_CREATED, B_HOLDER, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, COUNTS, DEAD, FREE,
+  GENERATION, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, IN_BLOCK, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
 } from './nat-layout.js';
+import { PortBlockTable, portBlockWords } from './port-blocks.js';
 import type { Quiet } from './quiet.js';
+import { SubscriberTable, subscriberWords } from './subscribers.js';
 import { hashWords } from './word-map.js';
 
+/** In the state byte of a session, beside its state: the remote end opened it. */
+export const FROM_OUTSIDE = 0x80;
 /** What `bind` says when the outside address and port are another's. */
 export const TAKEN = -2;
 
 export class NatState {
   readonly sizes: NatSizes;
   readonly flows: FlowTable;
+  readonly subscribers: SubscriberTable;
+  readonly blocks: PortBlockTable;
+  readonly counts: NatCounts;
   readonly locks: Locks;
   readonly #quiet: Quiet;
   readonly #w: Int32Array;
@@ -38,8 +47,6 @@ export class NatState {
   readonly #inside: number;
   readonly #outside: number;
   readonly #bindings: number;
-  readonly #perTenant: number;
-  readonly #locks: number;
   readonly #mask: number;
   /** Bindings that this thread took out, as `FlowTable.removed`. */
   unbound: number[] | null = null;
@@ -54,17 +61,21 @@ export class NatState {
     this.#inside = at.inside;
     this.#outside = at.outside;
     this.#bindings = at.bindings;
-    this.#perTenant = at.perTenant;
-    this.#locks = at.locks;
     this.#mask = at.buckets - 1;
-    this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(2 * STRIPES)), owner);
+    this.counts = new NatCounts(this.#w, at.locks, at.perTenant, sizes.tenants);
+    this.locks = new Locks(new Int32Array(memory, at.locks * 4, lockWords(BLOCK_LOCK + 1)), owner);
+    const { subscribers, portBlocks, tenants } = sizes;
+    this.subscribers = new SubscriberTable(new Int32Array(memory, at.subscribers * 4, subscriberWords(subscribers, tenants)), subscribers, tenants, this.#seed, this.locks, BLOCK_LOCK, quiet);
+    this.blocks = new PortBlockTable(new Int32Array(memory, at.portBlocks * 4, portBlockWords(portBlocks, tenants)), portBlocks, tenants, this.#seed, this.subscribers, this.locks, BLOCK_LOCK, quiet);
     this.flows = new FlowTable(new Int32Array(memory, at.flows * 4, flowWords(sizes)), sizes, this.#seed, owner, quiet);
     this.#f = this.flows.words;
   }
 
-  get bindingCount(): number { return this.#sum(this.#locks + L_BINDINGS, LOCK_WORDS); }
+  get bindingCount(): number { return this.counts.bindings; }
   get sessionCount(): number { return Atomics.load(this.#w, H_SESSIONS); }
-  sessionsOf(tenant: number): number { return this.#sum(this.#perTenant + tenant, this.sizes.tenants + 1); }
+  sessionsOf(tenant: number): number { return this.counts.sessionsOf(tenant); }
+  /** Bindings of a tenant, but for static mappings'. */
+  bindingsOf(tenant: number): number { return this.counts.bindingsOf(tenant); }
   /** Sessions closed, since the start, because a policy would not open them. */
   get revoked(): number { return Atomics.load(this.#w, H_REVOKED); }
   noteRevoked(): void { Atomics.add(this.#w, H_REVOKED, 1); }
@@ -143,25 +154,28 @@ export class NatState {
 
   /**
    * A new binding without sessions; -1 when the table is full, `TAKEN` when the outside end is another's. Needs the inside lock
-   * and no other: who adds to an outside chain swaps its head, and looks again where somebody else was faster.
+   * and no other: who adds to an outside chain swaps its head, and looks again where somebody else was faster. `holder` has been
+   * charged for it, and is no longer when the binding goes.
    */
   bind(
     tenant: number, protocol: number, inside: number, insidePort: number, outside: number, outsidePort: number, fixed: boolean, generation: number, now: number,
-    chain = this.#insideBucket(tenant, protocol, inside, insidePort),
+    chain = this.#insideBucket(tenant, protocol, inside, insidePort), holder = 0,
   ): number {
     const w = this.#w;
     const outsideAt = this.#outsideBucket(protocol, outside, outsidePort);
     let head = Atomics.load(w, outsideAt);
     if (this.#findIn(head, protocol, outside | 0, outsidePort) >= 0) return TAKEN;
-    const link = this.#take();
+    const link = takeFree(w, H_FREE, this.#bindings + B_NEXT_INSIDE, BINDING_WORDS);
     if (link === 0) return -1;
     const at = this.#bindings + (link - 1) * BINDING_WORDS;
+    w[at + B_SESSIONS] = 0;
     w[at + B_WHO] = tenant << 16 | (generation & 0xff) << 8 | protocol << 1 | (fixed ? STATIC : 0);
     w[at + B_INSIDE] = inside;
     w[at + B_OUTSIDE] = outside;
     w[at + B_PORTS] = insidePort << 16 | outsidePort;
     w[at + B_LATEST] = -1;
     w[at + B_CREATED] = now;
+    w[at + B_HOLDER] = holder;
     // Into the inside chain first, plainly: it is read under the lock alone. A death before the other leaves what a repair can tell.
     w[at + B_NEXT_INSIDE] = w[chain];
     w[chain] = link;
@@ -175,7 +189,7 @@ export class NatState {
       this.#retire(link - 1);
       return TAKEN;
     }
-    w[this.#count(chain, L_BINDINGS)]++;
+    this.counts.addBinding(chain & STRIPES - 1, tenant, fixed, 1);
     return link - 1;
   }
 
@@ -186,12 +200,30 @@ export class NatState {
     const protocol = this.protocolOf(binding);
     const outsideAt = this.#outsideBucket(protocol, w[at + B_OUTSIDE], w[at + B_PORTS] & 0xffff);
     const chain = this.#insideBucket(this.tenantOf(binding), protocol, w[at + B_INSIDE], w[at + B_PORTS] >>> 16);
-    this.#unlink(chain, binding, B_NEXT_INSIDE);
+    unlink(w, chain, this.#bindings + B_NEXT_INSIDE, BINDING_WORDS, binding + 1);
     if (!isHeld) this.locks.lock(STRIPES + (outsideAt & STRIPES - 1));
-    this.#unlink(outsideAt, binding, B_NEXT_OUTSIDE);
+    unlink(w, outsideAt, this.#bindings + B_NEXT_OUTSIDE, BINDING_WORDS, binding + 1);
     this.locks.unlock();
-    w[this.#count(chain, L_BINDINGS)]--;
+    this.counts.addBinding(chain & STRIPES - 1, this.tenantOf(binding), this.isStatic(binding), -1);
+    this.#letGo(w[at + B_HOLDER], protocol, this.isStatic(binding));
     this.#retire(binding);
+  }
+
+  /** A holder is charged for one binding less. */
+  #letGo(holder: number, protocol: number, isFixed: boolean): void {
+    if (holder === 0) return;
+    const number = (holder >> 2) - 1;
+    if ((holder & IN_BLOCK) !== 0) return this.blocks.disuse(number, protocol);
+    if (isFixed) this.subscribers.addFixed(number, -1);
+    this.subscribers.release(number);
+  }
+
+  /** What the binding's port is charged to (nat-layout.ts). */
+  holder(binding: number): number { return this.#w[this.#bindings + binding * BINDING_WORDS + B_HOLDER]; }
+  /** The subscriber whose binding it is, or -1. */
+  subscriberOf(binding: number): number {
+    const holder = this.holder(binding);
+    return holder === 0 || (holder & IN_BLOCK) === 0 ? (holder >> 2) - 1 : this.blocks.subscriber((holder >> 2) - 1);
   }
 
   /** A binding that has left its chains, or was in none: free when nobody can be standing on it, nor be about to take another off the free list before it. */
@@ -253,7 +285,8 @@ export class NatState {
       if (out >= 0) flows.unclaim(out);
       return -1;
     }
-    w[this.#tenantCount(chain ?? this.#insideBucket(tenant, protocol, inside, insidePort), tenant)]++;
+    this.counts.addSession((chain ?? this.#insideBucket(tenant, protocol, inside, insidePort)) & STRIPES - 1, tenant, 1);
+    if ((w[at + B_HOLDER] & COUNTS) !== 0) this.subscribers.addSession(this.subscriberOf(binding), 1);
     w[at + B_LATEST] = out;
     w[at + B_SESSIONS]++;
     const lane = generation << 24, how = state << 8 | (isFast ? OP_FAST : 0);
@@ -276,7 +309,9 @@ export class NatState {
   sessionOutsidePort(session: number): number { return this.#f[session + F_DO] >>> 16; }
   remote(session: number): number { return this.#f[session + F_DST] >>> 0; }
   remotePort(session: number): number { return this.#f[session + F_PORTS] & 0xffff; }
-  state(session: number): number { return this.#f[session + F_DO] >>> 8 & 0xff; }
+  state(session: number): number { return this.#f[session + F_DO] >>> 8 & 0x7f; }
+  /** Whether the remote end opened it. */
+  isFromOutside(session: number): boolean { return (this.#f[session + F_DO] >>> 8 & FROM_OUTSIDE) !== 0; }
   /** Low byte of the policy generation that allowed it last. */
   sessionGeneration(session: number): number { return this.#f[session + F_LANE] >>> 24; }
 
@@ -307,7 +342,8 @@ export class NatState {
   /** Set state, and whether it lets packets pass unseen, in both records. Needs the inside lock. */
   move(session: number, state: number, isFast: boolean): void {
     const f = this.#f;
-    const how = state << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
+    const opener = state === TcpState.inInit ? 0 : state === TcpState.outInit ? FROM_OUTSIDE : f[session + F_DO] >>> 8 & FROM_OUTSIDE;
+    const how = (opener | state) << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
     const back = this.inboundOf(session);
     f[session + F_DO] = f[session + F_DO] & mask | how;
     if (back >= 0) f[back + F_DO] = f[back + F_DO] & mask | how;
@@ -349,7 +385,8 @@ export class NatState {
     if (back >= 0) flows.remove(back);
     flows.remove(session);
     Atomics.sub(w, H_SESSIONS, 1);
-    w[this.#tenantCount(this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)), tenant)]--;
+    this.counts.addSession(this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)) & STRIPES - 1, tenant, -1);
+    if (binding >= 0 && (this.holder(binding) & COUNTS) !== 0) this.subscribers.addSession(this.subscriberOf(binding), -1);
     if (binding >= 0 && --w[count] === 0) this.unbind(binding, isLast && !mayWait);
     return true;
   }
@@ -379,70 +416,10 @@ export class NatState {
     return this.findInbound(this.sessionProtocol(session), f[session + F_TO], f[session + F_DO] >>> 16, f[session + F_DST], f[session + F_PORTS] & 0xffff);
   }
 
-  /** A link off the free list, 0 when it is empty. No binding comes back to the list while somebody is at this (quiet.ts), so heads are never mistaken. */
-  #take(): number {
-    const w = this.#w;
-    for (let link = Atomics.load(w, H_FREE); link !== 0;) {
-      const at = this.#bindings + (link - 1) * BINDING_WORDS;
-      const head = Atomics.compareExchange(w, H_FREE, link, w[at + B_NEXT_INSIDE]);
-      if (head === link) {
-        w[at + B_SESSIONS] = 0;
-        return link;
-      }
-      link = head;
-    }
-    return 0;
-  }
-
   /** Put a binding, which is nobody's, onto the free list. */
   giveBack(binding: number): void {
-    const w = this.#w;
-    const at = this.#bindings + binding * BINDING_WORDS;
-    Atomics.store(w, at + B_SESSIONS, FREE);
-    for (let head = Atomics.load(w, H_FREE); ;) {
-      w[at + B_NEXT_INSIDE] = head;
-      const found = Atomics.compareExchange(w, H_FREE, head, binding + 1);
-      if (found === head) return;
-      head = found;
-    }
-  }
-
-  /** Out of a chain, if it is there. */
-  #unlink(bucket: number, binding: number, next: number): void {
-    const w = this.#w;
-    const after = w[this.#bindings + binding * BINDING_WORDS + next];
-    if (Atomics.compareExchange(w, bucket, binding + 1, after) === binding + 1) return; // others may be adding to an outside chain
-    for (let from = bucket; w[from] !== 0; from = this.#bindings + (w[from] - 1) * BINDING_WORDS + next) {
-      if (w[from] !== binding + 1) continue;
-      Atomics.store(w, from, after);
-      return;
-    }
-  }
-
-  /** Where the stripe of an inside chain counts its bindings; its sessions of a tenant. Written under its lock, so plainly. */
-  #count(chain: number, counter: number): number {
-    return this.#locks + (chain & STRIPES - 1) * LOCK_WORDS + counter;
-  }
-
-  #tenantCount(chain: number, tenant: number): number {
-    return this.#perTenant + (chain & STRIPES - 1) * (this.sizes.tenants + 1) + tenant;
-  }
-
-  /** Of all stripes' counters, `apart` words from each other. */
-  #sum(at: number, apart: number): number {
-    let sum = 0;
-    for (let stripe = 0; stripe < STRIPES; stripe++) sum += Atomics.load(this.#w, at + stripe * apart);
-    return sum;
-  }
-
-  /** A repair has counted. The caller holds all inside locks. */
-  recount(sessions: number, bindings: number, perTenant: Int32Array): void {
-    const w = this.#w;
-    Atomics.store(w, H_SESSIONS, sessions);
-    for (let stripe = 0; stripe < STRIPES; stripe++) {
-      w[this.#count(stripe, L_BINDINGS)] = stripe === 0 ? bindings : 0; // only their sum says anything
-      perTenant.forEach((n, tenant) => { w[this.#tenantCount(stripe, tenant)] = stripe === 0 ? n : 0; });
-    }
+    Atomics.store(this.#w, this.#bindings + binding * BINDING_WORDS + B_SESSIONS, FREE);
+    putFree(this.#w, H_FREE, this.#bindings + B_NEXT_INSIDE, BINDING_WORDS, binding + 1);
   }
 
   #insideBucket(tenant: number, protocol: number, address: number, port: number): number {

@@ -122,7 +122,7 @@ t.test('RFC 4787 §4.1: threads that open the same flows at once make one sessio
 });
 
 t.test('threads that bind, open, close and read the same few entries as fast as they can, while control frees what they take out', async t => {
-  const sizes = { bindings: 600, sessions: 1500, plain: 4, tenants: 2 };
+  const sizes = { bindings: 600, sessions: 1500, plain: 4, tenants: 2, subscribers: 4, portBlocks: 4 };
   const memory = makeNatMemory(sizes, random.u32()), quietMemory = makeQuietMemory(WORKERS), go = new Int32Array(new SharedArrayBuffer(4));
   const quiet = new Quiet(quietMemory);
   const nat = new NatState(memory, sizes, quiet, WORKERS + 1);

@@ -7,9 +7,10 @@ import { lockWords } from '../../pipeline/tables/locks.js';
 import { natBytes, type NatSizes } from '../../pipeline/tables/nat-layout.js';
 import { NatState } from '../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../pipeline/tables/quiet.js';
+import { holderFaults } from './holder-invariants.js';
 import { hashWords } from '../../pipeline/tables/word-map.js';
 
-const HEADER = 16, STRIPES = 64, LOCK = 16, BINDING = 9;
+const HEADER = 16, STRIPES = 64, LOCK = 16, BINDING = 10;
 const NEXT_INSIDE = 0, NEXT_OUTSIDE = 1, SESSIONS = 6;
 const FREE = -1;
 
@@ -21,7 +22,7 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
   if (memory.byteLength !== natBytes(sizes)) wrong.push(`${memory.byteLength} bytes`);
 
   const buckets = 2 ** Math.max(Math.log2(STRIPES), Math.round(Math.log2(sizes.bindings)));
-  const locks = HEADER, inside = locks + lockWords(2 * STRIPES), outside = inside + buckets, bindings = outside + buckets + STRIPES * (sizes.tenants + 1);
+  const locks = HEADER, inside = locks + lockWords(2 * STRIPES + 1), outside = inside + buckets, bindings = outside + buckets + STRIPES * (sizes.tenants + 1) * 2;
   for (let i = locks; i < inside; i += LOCK) if (words[i] !== 0) wrong.push(`lock ${(i - locks) / LOCK} is held by ${words[i]}`);
 
   // Bindings: each is free, on its way to it, or live.
@@ -101,6 +102,7 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
   for (let tenant = 0; tenant <= sizes.tenants; tenant++) {
     if (nat.sessionsOf(tenant) !== (perTenant.get(tenant) ?? 0)) wrong.push(`${nat.sessionsOf(tenant)} sessions of tenant ${tenant} counted, there are ${perTenant.get(tenant) ?? 0}`);
   }
+  wrong.push(...holderFaults(memory, nat, sizes, new Map([...live].map(binding => [binding, tally.get(binding) ?? 0])), drained));
   if (drained && (free.length !== sizes.bindings || flows.words.subarray(0, flows.end).some(word => word !== 0))) {
     wrong.push(`not empty: ${sessions} sessions, ${plain} plain flows, ${natIn} inbound records, ${sizes.bindings - free.length} bindings`);
   }

@@ -14,7 +14,7 @@ const ESTABLISHED = 3, TRANS = 7;
 
 /** `readers` 0: nobody else is there, so what is taken out is free at once. */
 function make(sizes: Partial<NatSizes> = {}, readers = 0) {
-  const all = { bindings: 8, sessions: 8, plain: 8, tenants: 4, ...sizes };
+  const all = { bindings: 8, sessions: 8, plain: 8, tenants: 4, subscribers: 4, portBlocks: 4, ...sizes };
   const memory = makeNatMemory(all, 7);
   const quiet = new Quiet(makeQuietMemory(readers));
   const view = (owner: number): NatState => new NatState(memory, all, quiet, owner);
@@ -239,7 +239,7 @@ t.test('a plain flow under a session’s key gives way to it', async t => {
 });
 
 t.test('design §9: at most 128 bytes a session, binding and empty room included', async t => {
-  const sizes = { bindings: 1_000_000, sessions: 1_000_000, plain: 0, tenants: 1000 };
+  const sizes = { bindings: 1_000_000, sessions: 1_000_000, plain: 0, tenants: 1000, subscribers: 16_384, portBlocks: 16_384 };
   t.ok(natBytes(sizes) / sizes.sessions <= 128, `${(natBytes(sizes) / sizes.sessions).toFixed(1)} bytes`);
 });
 
