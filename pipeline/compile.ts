@@ -1,6 +1,7 @@
 /** From rows to a policy: number everything, lay out the columns, fill the tables. Runs on the control thread. */
 import { tunnelOverhead } from '../codecs/gre-udp.js';
 import { buildAcl } from './acl/build.js';
+import { makeTallies } from './acl/tallies.js';
 import { V4_BITS, isMapped } from './address.js';
 import { makePortColumns, makeQuotaColumns } from './nat/port-policy.js';
 import { ColumnsBuilder } from './tables/columns.js';
@@ -44,10 +45,11 @@ class Draft {
   readonly #routes = new ColumnsBuilder(['via', 'target', 'bits', 'line'], []);
   readonly #rules = new ColumnsBuilder(
     [
-      'outbound', 'action', 'idle', 'order', 'family', 'protocol', 'localMacHigh', 'localMacLow', 'remoteMacHigh', 'remoteMacLow',
+      'outbound', 'action', 'idle', 'order', 'tally', 'weight', 'family', 'protocol', 'localMacHigh', 'localMacLow', 'remoteMacHigh', 'remoteMacLow',
       'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line',
     ], ['local', 'localMask', 'remote', 'remoteMask'],
   );
+  #tallies = 0;
   readonly #mappings = new ColumnsBuilder(['tenant', 'protocol', 'external', 'internal', 'addresses', 'externalPort', 'internalPort', 'ports', 'line'], []);
   readonly #tenants: TenantColumns & { names: string[] };
 
@@ -149,7 +151,7 @@ class Draft {
       file: rows.file, generation, gateway: rows.gateway,
       peers, subnets, records, lanes: makeLanes(peers, subnets, records),
       routes: this.#routes.build(),
-      rules, acl: buildAcl(rules, this.#tenants),
+      rules, acl: buildAcl(rules, this.#tenants), tallies: makeTallies(this.#tallies),
       mappings: this.#mappings.build(),
       tenants: this.#tenants,
       ports: makePortColumns(rows.tenants, rows.maxTenants + 1),
@@ -236,11 +238,17 @@ class Draft {
   }
 
   #addRules(tenant: number, rules: readonly RuleRow[]): void {
+    const tallies = new Map<string, number>();
+    const tallyOf = ({ name }: RuleRow): number => {
+      let tally = tallies.get(name);
+      if (tally === undefined) tallies.set(name, tally = this.#tallies++);
+      return tally;
+    };
     const add = (direction: RuleRow['direction'], measures: boolean): number => {
       let order = 0;
       for (const rule of rules) {
         if (rule.direction !== direction) continue;
-        if ((rule.action === 'measure') === measures) this.#addRule(rule, order);
+        if ((rule.action === 'measure') === measures) this.#addRule(rule, order, tallyOf(rule));
         order++;
       }
       return this.#rules.count;
@@ -254,7 +262,7 @@ class Draft {
     columns.stateful[tenant] = Number(rules.some(rule => rule.idle !== null));
   }
 
-  #addRule(rule: RuleRow, order: number): void {
+  #addRule(rule: RuleRow, order: number, tally: number): void {
     const { from: localFrom, to: localTo } = rule.localPort ?? ANY_PORT;
     const { from: remoteFrom, to: remoteTo } = rule.remotePort ?? ANY_PORT;
     const local = rule.local ?? ANY_PREFIX;
@@ -262,7 +270,7 @@ class Draft {
     const onlyIpv6 = (rule.local !== null && local.bits < V4_BITS) || (rule.remote !== null && remote.bits < V4_BITS);
     this.#names.rules.push(rule.name);
     this.#rules.add({
-      outbound: rule.direction === 'outbound' ? 1 : 0, action: Action[rule.action], idle: rule.idle ?? 0, order,
+      outbound: rule.direction === 'outbound' ? 1 : 0, action: Action[rule.action], idle: rule.idle ?? 0, order, tally, weight: rule.weight >>> 0,
       localMacHigh: rule.localMac?.high ?? NONE, localMacLow: rule.localMac?.low ?? 0, remoteMacHigh: rule.remoteMac?.high ?? NONE, remoteMacLow: rule.remoteMac?.low ?? 0,
       family: onlyIpv6 ? 6 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,

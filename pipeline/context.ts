@@ -1,7 +1,9 @@
 /** What a worker's stages share: the policy in force, the state, and where packets leave. */
 import { GreView } from '../codecs/gre.js';
 import { Ipv6View } from '../codecs/ipv6.js';
+import { MeterCache } from './acl/meter-cache.js';
 import { Question } from './acl/question.js';
+import { Tallies } from './acl/tallies.js';
 import { Tracked } from './acl/tracked.js';
 import type { Ledger } from './ledger.js';
 import type { Packet } from './packet.js';
@@ -48,6 +50,8 @@ export class Exit {
 
 export class Context {
   policy: Policy;
+  /** Its row of every policy's tallies: the worker's number. */
+  tallyRow: number;
   readonly nat: NatState;
   readonly fragments: FragmentTable;
   readonly connections: Connections;
@@ -69,11 +73,16 @@ export class Context {
   readonly trackedOut = new Tracked();
   readonly trackedIn = new Tracked();
   readonly quotedEnds = new Tracked();
+  /** Of the policy in force. */
+  tallies: Tallies;
+  readonly meters = new MeterCache();
   /** One slot with headroom, for packets that grow and those made here. */
   scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 
-  constructor(parts: { policy: Policy; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; connections: Connections; revoked: Revoked }) {
+  constructor(parts: { policy: Policy; worker: number; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; connections: Connections; revoked: Revoked }) {
     this.policy = parts.policy;
+    this.tallyRow = parts.worker;
+    this.tallies = new Tallies(parts.policy.data.tallies, parts.worker);
     this.nat = parts.nat;
     this.fragments = parts.fragments;
     this.ledger = parts.ledger;
@@ -82,6 +91,12 @@ export class Context {
     this.icmpLimit = parts.icmpLimit;
     this.connections = parts.connections;
     this.revoked = parts.revoked;
+  }
+
+  /** Go by another policy, from the next packet on. */
+  adopt(policy: Policy): void {
+    this.policy = policy;
+    this.tallies = new Tallies(policy.data.tallies, this.tallyRow);
   }
 
   /** The kernel keeps the scratch slot: leave it to it and the collector, and take another. */

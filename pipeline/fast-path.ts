@@ -26,7 +26,7 @@ import { FieldsOf, type Fields } from './fields.js';
 import type { Ledger } from './ledger.js';
 import { Carrier, Side } from './packet.js';
 import { Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
-import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, LANE_TRACKED, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
+import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, LANE_METERED, LANE_TRACKED, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
 
 /** Tunnel header, the same length in both overlays, and frame header of a packet to or from a host. */
 const FRAME_LEN = NVGRE_LEN + ETHERNET_LEN;
@@ -184,6 +184,8 @@ export class FastPath {
     const seen = words[flow + F_SEEN];
     // Where there is a connection to be told, the walks have the first packet of every second.
     if (seen !== now && ((laneWord & LANE_TRACKED) !== 0 || (now - seen | 0) >= (isUdp ? this.#udpTime : this.#tcpTime))) return false;
+    const isMetered = (laneWord & LANE_METERED) !== 0, meters = isMetered ? this.#c.meters.find(words, flow) : 0;
+    if (meters < 0) return false;
 
     switch (op & OP_MASK) {
       case Op.natOut: {
@@ -197,6 +199,7 @@ export class FastPath {
         f.putHalf(l4, port);
         this.#patch(f, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
         if (seen !== now) words[flow + F_SEEN] = now;
+        if (isMetered) this.#c.meters.count(meters, this.#c.tallies, len);
         this.#sendGre(f, l3, end, this.#nat, exit, tenant, bytesIn, hash);
         return true;
       }
@@ -212,16 +215,17 @@ export class FastPath {
         break;
       }
       default:
-        return this.#carryPlain(f, start, l3, end, life, flow, lane, peer, tenant, this.#senderOf(role, peer, keyed, key), bytesIn, hash, now);
+        return this.#carryPlain(f, start, l3, end, life, flow, lane, isMetered ? meters : -1, peer, tenant, this.#senderOf(role, peer, keyed, key), bytesIn, hash, now);
     }
     if (seen !== now) words[flow + F_SEEN] = now;
+    if (isMetered) this.#c.meters.count(meters, this.#c.tallies, len);
     this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
     return true;
   }
 
   /** As the end of `carry`, for a flow without translation. Apart, so that `carry` stays small enough for V8 to put the reads into it. */
   #carryPlain(
-    f: Fields, start: number, l3: number, end: number, life: number, flow: number, lane: number, peer: number, tenant: number, sender: number,
+    f: Fields, start: number, l3: number, end: number, life: number, flow: number, lane: number, meters: number, peer: number, tenant: number, sender: number,
     bytesIn: number, hash: number, now: number,
   ): boolean {
     const words = this.#words, lanes = this.#lanes, to = words[flow + F_TO], op = words[flow + F_DO] & OP_MASK;
@@ -232,6 +236,7 @@ export class FastPath {
     f.putByte(l3 + IPV4_LIFE, (life >>> 24) - 1);
     f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
     if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
+    if (meters >= 0) this.#c.meters.count(meters, this.#c.tallies, end - l3);
     if (isInside) this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
     else this.#sendGre(f, l3, end, exits, exit, tenant, bytesIn, hash);
     return true;

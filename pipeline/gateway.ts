@@ -137,6 +137,7 @@ export class Gateway {
     this.#quiet = new Quiet(state.quiet);
     const nat = new NatState(state.nat, state.sizes.nat, this.#quiet, ownerOf(worker));
     this.context = new Context({
+      worker,
       policy: new Policy(parts.policy),
       nat,
       fragments: new FragmentTable(state.fragments, state.sizes.fragments, ownerOf(worker)),
@@ -161,7 +162,7 @@ export class Gateway {
   adopt(data: PolicyData): number {
     const policy = new Policy(data);
     this.giveUpHeld(policy.generation);
-    this.context.policy = policy;
+    this.context.adopt(policy);
     this.#fast.adopt(policy);
     if (this.#reaper === null) return 0;
     const { nat } = this.context;

@@ -90,6 +90,8 @@ export class Packet {
   rule = -1;
   /** Bits of `Tracks`: sides on which a connection is to be made or told. */
   tracks = 0;
+  /** Rules that measure it and have counted it; `context.meters` has the first of them. */
+  meters = 0;
   /** Record it is delivered to, and the peer it leaves to. */
   record = -1;
   toPeer = -1;
@@ -124,7 +126,7 @@ export class Packet {
     this.sport = 0; this.dport = 0; this.hasPorts = false; this.icmpType = -1;
     this.fragment = Fragment.none; this.fragmentId = 0; this.fragmentOffset = 0; this.fragmentLen = 0; this.moreFragments = false; this.releases = -1; this.datagram = -1; this.resumed = false;
     this.flowHash = 0;
-    this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.tracks = 0; this.record = -1;
+    this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.tracks = 0; this.meters = 0; this.record = -1;
     this.toPeer = -1; this.toKey = -1; this.rewrites = 0; this.mss = 0; this.mtu = 0;
     this.binding = -1; this.session = -1; this.mapping = -1; this.natAddress = 0; this.natPort = 0; this.quoteAt = -1;
     this.mapSource = 0; this.mapDestination = 0; this.quoteSource = 0; this.quoteDestination = 0;

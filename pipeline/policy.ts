@@ -8,6 +8,7 @@
 import { V4_MAPPED } from './address.js';
 import { Classifier } from './acl/classifier.js';
 import type { AclData } from './acl/layout.js';
+import type { TallyData } from './acl/tallies.js';
 import { Lpm, type LpmData } from './tables/lpm.js';
 import { PortPolicy, type PortColumns, type QuotaColumns } from './nat/port-policy.js';
 import { Mappings, type MappingColumns, type MappingsData } from './tables/mappings.js';
@@ -89,6 +90,10 @@ export interface RuleColumns {
   readonly idle: Uint32Array;
   /** Place in the evaluation of its tenant and direction, from 0, entries that measure among the others. */
   readonly order: Uint32Array;
+  /** Number of its rule's tally: entries of one rule share it. */
+  readonly tally: Uint32Array;
+  /** Two's complement. */
+  readonly weight: Uint32Array;
   /** Or `ANY_PROTOCOL`. */
   readonly protocol: Uint32Array;
   /** 6 where a prefix is so short that it would hold the mapped form of IPv4 too, as ::/0 does; else 0, and the prefixes tell. */
@@ -162,6 +167,7 @@ export interface PolicyData {
   readonly routes: RouteColumns;
   readonly rules: RuleColumns;
   readonly acl: AclData;
+  readonly tallies: TallyData;
   readonly mappings: MappingColumns;
   readonly tenants: TenantColumns;
   /** Who may have which external ports, and how much of NAT. */

@@ -3,11 +3,14 @@
  * that allows or denies decides (they are in order: highest weight, deny before allow, as written); no match allows.
  * Where a tenant has stateful entries its packets look for their connection first (acl/inspect.ts).
  *   needs   tenant, addresses, ports; aclOut sourceRecord, aclIn record
- *   leaves  rule, the entry that matched, -1 for none; tracks, where there is or will be a connection
+ *   leaves  rule, the entry that matched, -1 for none; tracks, where there is or will be a connection; meters, how many
+ *           entries have measured it, and their counts
  *   drops   acl_denied, acl_tcp_flags, acl_tcp_no_connection, acl_tcp_state, acl_connections_spent
  */
 import { classify } from '../acl/classify.js';
+import { countMatches } from '../acl/count.js';
 import { inspect } from '../acl/inspect.js';
+import { List } from '../acl/layout.js';
 import { askIn, askOut } from '../acl/question.js';
 import { Fate, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
@@ -16,19 +19,23 @@ import { Reason } from '../reasons.js';
 
 /** The sender is a VM: local is the source. */
 export function aclOut(p: Packet, c: Context): number {
-  const { ruleFirst, ruleInbound, stateful } = c.policy.tenants, isStateful = stateful[p.tenant] === 1;
-  if (ruleFirst[p.tenant] === ruleInbound[p.tenant] && !isStateful) return Fate.next;
+  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1;
+  if (!isStateful && acl.isEmpty(p.tenant, List.outbound) && acl.isEmpty(p.tenant, List.outboundMeters)) return Fate.next;
   askOut(c.question, p, c.policy);
-  return isStateful ? inspect(p, c, true) : decide(p, c, true);
+  const verdict = isStateful ? inspect(p, c, true) : decide(p, c, true);
+  countMatches(p, c, true);
+  return verdict;
 }
 
 /** The receiver is a VM: local is the destination. */
 export function aclIn(p: Packet, c: Context): number {
   if (p.family === 0) return Fate.next; // ARP in passing
-  const { ruleInbound, ruleEnd, stateful } = c.policy.tenants, isStateful = stateful[p.tenant] === 1;
-  if (ruleInbound[p.tenant] === ruleEnd[p.tenant] && !isStateful) return Fate.next;
+  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1;
+  if (!isStateful && acl.isEmpty(p.tenant, List.inbound) && acl.isEmpty(p.tenant, List.inboundMeters)) return Fate.next;
   askIn(c.question, p, c.policy);
-  return isStateful ? inspect(p, c, false) : decide(p, c, false);
+  const verdict = isStateful ? inspect(p, c, false) : decide(p, c, false);
+  countMatches(p, c, false);
+  return verdict;
 }
 
 function decide(p: Packet, c: Context, isOutbound: boolean): number {

@@ -5,9 +5,9 @@
  *   word 1  source                                the tenant is 0 where only the flow itself tells it (NAT from outside)
  *   word 2  destination
  *   word 3  source port:16 | destination port:16
- *   word 4  generation:8 | tracked:1 | lane:23    action: which policy compiled it (0: none did), whether a connection
- *                                                 wants to be told of it (acl/), and the lane of the record that says
- *                                                 how it is carried (policy.ts)
+ *   word 4  generation:8 | tracked:1 |            action: which policy compiled it (0: none did), whether a connection
+ *             metered:1 | lane:22                 wants to be told of it and rules measure it (acl/), and the lane of
+ *                                                 the record that says how it is carried (policy.ts)
  *   word 5  new address, or who must have sent it
  *   word 6  new port:16 | state:8 | `Op`:8
  *   word 7  when it was last seen, seconds; like all times here a word that wraps round, so compared by difference
@@ -42,9 +42,10 @@ const YIELD_SECONDS = 2;
 /** Records looked at to find it. */
 const YIELD_LOOKS = 64;
 
-/** Word 4 without its generation, and without the bit that sends one packet a second to the walks. */
-export const LANE_MASK = 0x7fffff;
+/** Word 4 without its generation, without the bit that sends one packet a second to the walks, and without that for rules that measure the flow. */
+export const LANE_MASK = 0x3fffff;
 export const LANE_TRACKED = 0x800000;
+export const LANE_METERED = 0x400000;
 
 /** The low byte of word 0. */
 export const Kind = { fromHost: 1, natIn: 2, fromUplink: 3, fromSite: 4, claimed: 0xfe, dead: 0xff } as const;

@@ -5,7 +5,7 @@
 import { Gateway, makeLoneState, type StateSizes } from '../../pipeline/gateway.js';
 import type { Outlet } from '../../pipeline/context.js';
 import { LEDGER_COLUMNS, LEDGER_STRIDE } from '../../pipeline/ledger.js';
-import type { PolicyData } from '../../pipeline/policy.js';
+import { Action, type PolicyData } from '../../pipeline/policy.js';
 import { REASON_NAMES } from '../../pipeline/reasons.js';
 import type { Random } from '../../pipeline/random.js';
 import { hex } from './bytes.js';
@@ -61,6 +61,8 @@ export class SlowTwin {
       },
     });
     this.gateway.isFast = false;
+    this.gateway.context.tallyRow = 1; // the policy is the same, and so are the cells
+    this.gateway.context.adopt(this.gateway.context.policy);
   }
 
   /** The same for this one, and both answers alike. */
@@ -80,6 +82,14 @@ export class SlowTwin {
       const column = i % LEDGER_STRIDE;
       if (fast[i] !== slow[i]) fail(`${what}: tenant ${Math.floor(i / LEDGER_STRIDE)} has ${LEDGER_COLUMNS[column] ?? REASON_NAMES[column - LEDGER_COLUMNS.length]} ${fast[i]} by the fast path, ${slow[i]} by the slow`);
     }
+    const { rules } = this.gateway.context.policy;
+    rules.action.forEach((action, entry) => {
+      if (action !== Action.measure || rules.names[entry] === undefined) return;
+      const [fast, slow] = [this.#fast, this.gateway].map(gateway => gateway.context.tallies.of(rules.tally[entry]));
+      if (fast.packets !== slow.packets || fast.bytes !== slow.bytes) {
+        fail(`${what}: rule ${rules.names[entry]} measured ${fast.packets} packets, ${fast.bytes} bytes by the fast path, ${slow.packets} and ${slow.bytes} by the slow`);
+      }
+    });
     if (this.#dice.left > 0) fail(`${what}: the fast path threw dice ${this.#dice.left} times more than the slow`);
     const [a, b] = [this.#fast.context.nat, this.gateway.context.nat];
     if (a.sessionCount !== b.sessionCount || a.bindingCount !== b.bindingCount) {

@@ -71,7 +71,7 @@ const PROTOCOLS = [1, 6, 17, 47, 58] as const;
 export function makeRules(dice: Dice, flavour: Flavour, count: number, outbound: number): RuleColumns {
   const column = (words = 1): Uint32Array => new Uint32Array(count * words);
   const rules = {
-    names: Array.from({ length: count }, (_, i) => `r${i}`), outbound: column(), action: column(), idle: column(), order: column(), family: column(), protocol: column(),
+    names: Array.from({ length: count }, (_, i) => `r${i}`), outbound: column(), action: column(), idle: column(), order: column(), tally: column(), weight: column(), family: column(), protocol: column(),
     ports: column(), local: column(4), localMask: column(4), remote: column(4), remoteMask: column(4), line: column(),
     localMacHigh: column().fill(NONE), localMacLow: column(), remoteMacHigh: column().fill(NONE), remoteMacLow: column(),
     localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(),
