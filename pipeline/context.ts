@@ -9,6 +9,7 @@ import type { Ledger } from './ledger.js';
 import type { Packet } from './packet.js';
 import type { Policy } from './policy.js';
 import type { Random } from './random.js';
+import { Review } from './review.js';
 import type { Connections } from './tables/connections.js';
 import type { FragmentTable } from './tables/fragments.js';
 import type { NatState } from './tables/nat-state.js';
@@ -67,8 +68,8 @@ export class Context {
   readonly quoted = new Ipv6View();
   readonly exit = new Exit();
   readonly question = new Question();
-  /** Asked about what an earlier policy allowed. */
-  readonly review = new Question();
+  /** Of what an earlier policy allowed. */
+  readonly review: Review;
   /** What `track` is to do, and the ends of what an ICMP error quotes. */
   readonly trackedOut = new Tracked();
   readonly trackedIn = new Tracked();
@@ -91,6 +92,7 @@ export class Context {
     this.icmpLimit = parts.icmpLimit;
     this.connections = parts.connections;
     this.revoked = parts.revoked;
+    this.review = new Review(parts.nat, parts.connections, parts.revoked);
   }
 
   /** Go by another policy, from the next packet on. */

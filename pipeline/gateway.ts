@@ -13,6 +13,7 @@ import { PeerKind, Policy, type PolicyData } from './policy.js';
 import type { Random } from './random.js';
 import { Reaper } from './reaper.js';
 import { Reason } from './reasons.js';
+import { Review } from './review.js';
 import { tenantOfScope } from './stages/fragments.js';
 import { Connections, makeConnectionMemory, type ConnectionSizes } from './tables/connections.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
@@ -76,6 +77,9 @@ function makeState(sizes: StateSizes, ledgers: number, readers: number, seed: nu
 /** Control's view of the state: what lists, sweeps and repairs. It is the one thread beside the workers that may change it. */
 export class Overseer {
   readonly nat: NatState;
+  readonly connections: Connections;
+  /** To be read by nobody but control. */
+  readonly revoked: Revoked;
   readonly reaper: Reaper;
   readonly #fragments: FragmentTable;
   readonly #quiet: Quiet;
@@ -85,7 +89,9 @@ export class Overseer {
     this.#memory = state.nat;
     this.#quiet = new Quiet(state.quiet);
     this.nat = new NatState(state.nat, state.sizes.nat, this.#quiet, state.ledgers.length + 1);
-    this.reaper = new Reaper(this.nat, this.#quiet);
+    this.connections = new Connections(state.connections, state.sizes.connections, state.ledgers.length + 1);
+    this.revoked = new Revoked(state.revoked);
+    this.reaper = new Reaper(this.nat, this.#quiet, this.connections, new Review(this.nat, this.connections, this.revoked));
     this.#fragments = new FragmentTable(state.fragments, state.sizes.fragments, state.ledgers.length + 1);
   }
 
@@ -94,9 +100,9 @@ export class Overseer {
    * go on. False when the rest is up to the repair after another, which has died too and holds a lock still.
    */
   repairAfter(index: number): boolean {
-    const areFlows = repairNat(this.nat, this.#memory, ownerOf(index)), areFragments = this.#fragments.repair(ownerOf(index));
+    const owner = ownerOf(index), areFlows = repairNat(this.nat, this.#memory, owner), areFragments = this.#fragments.repair(owner), areConnections = this.connections.repair(owner);
     this.#quiet.leave(index);
-    return areFlows && areFragments;
+    return areFlows && areFragments && areConnections;
   }
 }
 
@@ -149,7 +155,7 @@ export class Gateway {
       icmpLimit: new RateLimit(state.icmpLimit),
     });
     this.#fast = new FastPath(this.context);
-    this.#reaper = this.#quiet.isAlone ? new Reaper(nat, this.#quiet) : null;
+    this.#reaper = this.#quiet.isAlone ? new Reaper(nat, this.#quiet, this.context.connections, this.context.review) : null;
     if (this.#reaper === null) this.#quiet.pass(worker);
   }
 
@@ -167,7 +173,7 @@ export class Gateway {
     if (this.#reaper === null) return 0;
     const { nat } = this.context;
     const before = nat.revoked;
-    this.#reaper.revoke(policy, 0, Infinity);
+    this.#reaper.revoke(policy, 0, Infinity, this.#now);
     return nat.revoked - before;
   }
 

@@ -3,10 +3,13 @@
  * up, forgets idle flows, and frees what was taken out once nobody can be reading it. One thread has it: control, or the
  * gateway itself where that is alone. It waits for nobody: a session whose lock is taken has its turn on the next round.
  */
-import { allowsSession } from './nat/allowed.js';
+import { isOver } from './acl/review.js';
 import type { Policy } from './policy.js';
+import { BUSY, type Review } from './review.js';
+import { CONNECTION_WORDS, type Connections } from './tables/connections.js';
 import { F_LANE, F_SEEN, FLOW_WORDS, Kind, isPlain } from './tables/flows.js';
 import type { NatState } from './tables/nat-state.js';
+import { isPermitLive } from './tables/permits.js';
 import type { Quiet } from './tables/quiet.js';
 
 /** Every record is looked at once in so many seconds, however many there are. */
@@ -25,17 +28,24 @@ interface Limbo { readonly epoch: number; readonly flows: readonly number[]; rea
 export class Reaper {
   readonly #nat: NatState;
   readonly #quiet: Quiet;
+  readonly #connections: Connections;
+  readonly #review: Review;
+  /** Plain flows forgotten, since the start, because a policy would not carry them. */
+  revokedFlows = 0;
   #sweptAt = -Infinity;
-  /** Where the sweeps are: word index of a flow record, number of a binding. */
+  /** Where the sweeps are: word index of a flow record, numbers of a binding and of a connection. */
   #flow = 0;
   #binding = 0;
+  #connection = 0;
   #hurriesUntil = -Infinity;
   /** What was taken out here, to be freed as soon as may be; the sweep frees what workers take out. */
   readonly #limbo: Limbo[] = [];
 
-  constructor(nat: NatState, quiet: Quiet) {
+  constructor(nat: NatState, quiet: Quiet, connections: Connections, review: Review) {
     this.#nat = nat;
     this.#quiet = quiet;
+    this.#connections = connections;
+    this.#review = review;
     if (quiet.isAlone) return;
     nat.flows.removed = [];
     nat.unbound = [];
@@ -58,6 +68,7 @@ export class Reaper {
       this.#nat.recycleBinding(this.#binding);
       this.#binding = this.#binding + 1 === sizes.bindings ? 0 : this.#binding + 1;
     }
+    this.#sweepConnections(Math.ceil(this.#connectionRecords * part), Math.floor(now / 1000), policy);
   }
 
   /** Free what was taken out here, in order, as far as nobody can hold it; begin a new lot. */
@@ -77,41 +88,78 @@ export class Reaper {
   }
 
   /**
-   * After a policy change, once no worker has an older one: look at `records` flow records from the `from`th on, close the
-   * sessions that `policy` would not open, and forget flows compiled by others. Returns the record to go on from, or -1 at the
-   * end; it stops early where a lock is taken, for its holder may be dead, and the caller the one that has to see to that.
+   * After a policy change, once no worker has an older one: look at `records` records from the `from`th on, flows first and then
+   * connections; list and end what `policy` would not open, and forget flows compiled by others. Returns the record to go on from,
+   * or -1 at the end; it stops early where a lock is taken, for its holder may be dead, and the caller the one that has to see to that.
    */
-  revoke(policy: Policy, from: number, records: number): number {
+  revoke(policy: Policy, from: number, records: number, nowMs = this.#sweptAt): number {
     const { flows } = this.#nat;
     if (from === 0 && !this.#quiet.isAlone) {
       this.#hurriesUntil = this.#sweptAt + AFTER_RELOAD_MS;
       flows.isCrowded = true;
     }
-    const end = Math.min(flows.end, (from + records) * FLOW_WORDS);
-    for (let at = from * FLOW_WORDS; at < end; at += FLOW_WORDS) {
-      if (this.#nat.isOpen(at)) {
-        if (!this.#review(at, policy)) return at / FLOW_WORDS;
-      } else if (isPlain(flows.kind(at)) && flows.words[at + F_LANE] >>> 24 !== (policy.generation & 0xff)) {
-        flows.removePlain(at);
+    const now = Math.max(0, Math.floor(nowMs / 1000)) | 0, flowRecords = flows.end / FLOW_WORDS;
+    const end = Math.min(flowRecords + this.#connectionRecords, from + records);
+    for (let record = from; record < end; record++) {
+      const isDone = record < flowRecords ? this.#reviewFlow(record * FLOW_WORDS, policy, now) : this.#reviewConnection(record - flowRecords, policy, now);
+      if (!isDone) return record;
+    }
+    return end === flowRecords + this.#connectionRecords ? -1 : end;
+  }
+
+  get #connectionRecords(): number { return (this.#connections.end - this.#connections.first) / CONNECTION_WORDS; }
+
+  #reviewFlow(at: number, policy: Policy, now: number): boolean {
+    const { flows } = this.#nat;
+    if (this.#nat.isOpen(at)) return this.#reviewSession(at, policy, now);
+    if (!isPlain(flows.kind(at)) || flows.words[at + F_LANE] >>> 24 === (policy.generation & 0xff)) return true;
+    if ((now - flows.words[at + F_SEEN] | 0) < PLAIN_IDLE_SECONDS) {
+      const why = this.#review.whyNotFlow(policy, at, now);
+      if (why === BUSY) return false;
+      if (why !== 0) {
+        this.#review.listFlow(policy, at, why, now);
+        this.revokedFlows++;
       }
     }
-    return end === flows.end ? -1 : from + records;
+    flows.removePlain(at);
+    return true;
   }
 
   /** False when somebody has the session's lock. */
-  #review(session: number, policy: Policy): boolean {
+  #reviewSession(session: number, policy: Policy, now: number): boolean {
     const nat = this.#nat;
     if (nat.sessionGeneration(session) === (policy.generation & 0xff)) return true;
     if (!nat.lockSession(session, false)) return !nat.isOpen(session);
     let isDone = true;
-    if (allowsSession(policy, nat, session)) {
-      nat.allowSession(session, policy.generation);
-    } else {
-      isDone = nat.close(session, false);
-      if (isDone) nat.noteRevoked();
-    }
+    const isOver = nat.isExpired(session, now, policy.timers), why = isOver ? 0 : this.#review.whyNotSession(policy, session, now, false);
+    if (isOver) isDone = nat.close(session, false);
+    else if (why === 0) nat.allowSession(session, policy.generation);
+    else if (why === BUSY) isDone = false;
+    else isDone = this.#review.revokeSession(policy, session, why, now, false);
     nat.locks.unlock();
     return isDone;
+  }
+
+  /** False when somebody has its lock. */
+  #reviewConnection(record: number, policy: Policy, now: number): boolean {
+    const connections = this.#connections, at = connections.first + record * CONNECTION_WORDS;
+    const isSettled = (): boolean => !connections.isOpen(at) || connections.generationOf(at) === (policy.generation & 0xff);
+    if (isSettled()) return true;
+    if (!connections.tryEnterAt(at)) return false;
+    if (!isSettled()) this.#review.settleConnection(policy, at, now);
+    connections.leave();
+    return true;
+  }
+
+  #sweepConnections(records: number, now: number, policy: Policy): void {
+    const connections = this.#connections;
+    for (let i = Math.min(records, this.#connectionRecords); i > 0; i--) {
+      const at = connections.first + this.#connection * CONNECTION_WORDS;
+      this.#connection = at + CONNECTION_WORDS === connections.end ? 0 : this.#connection + 1;
+      if (!connections.isOpen(at) || !isOver(connections, at, now, policy) || !connections.tryEnterAt(at)) continue;
+      if (connections.isOpen(at) && isOver(connections, at, now, policy)) connections.remove(at);
+      connections.leave();
+    }
   }
 
   #sweepFlows(records: number, now: number, policy: Policy): void {
@@ -125,7 +173,7 @@ export class Reaper {
       if (flows.spilled > 0) flows.measure(at);
       if (kind === Kind.dead) flows.recycle(at);
       else if (this.#nat.isOpen(at)) this.#expire(at, now, policy);
-      else if (isPlain(kind) && (now - flows.words[at + F_SEEN] | 0) >= PLAIN_IDLE_SECONDS) flows.removePlain(at);
+      else if (isPlain(kind) ? (now - flows.words[at + F_SEEN] | 0) >= PLAIN_IDLE_SECONDS : kind === Kind.permit && !isPermitLive(this.#nat, at)) flows.removePlain(at);
     }
   }
 

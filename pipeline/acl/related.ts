@@ -11,7 +11,7 @@ import { IPV6_DST, IPV6_SRC, parseQuotedIpv6 } from '../../codecs/ipv6.js';
 import { V4_MAPPED } from '../address.js';
 import { seconds, type Context } from '../context.js';
 import { isOlder } from '../nat/allowed.js';
-import { Fragment, type Packet } from '../packet.js';
+import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { NO_QUERY, queryOf } from './query.js';
 import { askAbout, isOver, reviewConnection } from './review.js';
 import type { Tracked } from './tracked.js';
@@ -27,8 +27,8 @@ export function isRelated(p: Packet, c: Context, isOutbound: boolean): boolean {
   const at = connections.enter(p.tenant, ends.query, ends);
   let isLive = at >= 0 && !isOver(connections, at, seconds(p), policy);
   if (isLive && isOlder(connections.generationOf(at), policy.generation)) {
-    askAbout(review, policy, p.tenant, ends);
-    isLive = reviewConnection(policy, connections, at, p.tenant, review) === 0; // what is forbidden is left to its own packets, or to control
+    askAbout(review.question, policy, p.tenant, ends);
+    isLive = reviewConnection(policy, connections, at, p.tenant, review.question) === 0; // what is forbidden is left to its own packets, or to control
   }
   if (isLive && connections.generationOf(at) === (policy.generation & 0xff)) p.rule = connections.rule(at);
   connections.leave();
@@ -45,7 +45,7 @@ function readQuote4(p: Packet, c: Context, isOutbound: boolean): boolean {
   if (end - transport < QUOTED_TRANSPORT) return false;
   const ends = c.quotedEnds, { nat } = c;
   const quotedType = protocol === IpProtocol.icmp ? icmpType(mem, transport) : -1;
-  if (p.quoteAt >= 0) {
+  if (p.session >= 0) {
     // From the Internet, about what NAT has sent: its session knows how the VM sees it.
     ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
     ends.local2 = ends.remote2 = V4_MAPPED;
@@ -53,7 +53,8 @@ function readQuote4(p: Packet, c: Context, isOutbound: boolean): boolean {
     ends.remote3 = nat.remote(p.session) | 0;
     return setRest(ends, protocol, quotedType, isOutbound, nat.sessionInsidePort(p.session), quotedType >= 0 ? nat.sessionInsidePort(p.session) : nat.remotePort(p.session));
   }
-  const src = ipv4Src(mem, quote), dst = ipv4Dst(mem, quote);
+  const isShown = (p.rewrites & Rewrite.maps) !== 0; // a site's maps: as the tenant sees it
+  const src = isShown ? p.quoteSource : ipv4Src(mem, quote), dst = isShown ? p.quoteDestination : ipv4Dst(mem, quote);
   if (src !== p.dst3) return false;
   ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
   ends.local2 = ends.remote2 = V4_MAPPED;

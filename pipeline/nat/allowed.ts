@@ -1,7 +1,8 @@
-/** Whether a policy would still make what an earlier one made: after a reload exactly the rest is revoked. ACLs are asked flow by flow anyway. */
+/** Whether a policy would still make what an earlier one made: after a reload exactly the rest is revoked, and listed with the reason. */
 import { V4_MAPPED } from '../address.js';
 import type { Policy } from '../policy.js';
 import type { NatState } from '../tables/nat-state.js';
+import { Why } from '../tables/revoked.js';
 
 /** Whether the low byte of a policy's generation names one before `generation`. Reloads review all there is, so they are never far apart. */
 export function isOlder(byte: number, generation: number): boolean {
@@ -9,25 +10,33 @@ export function isOlder(byte: number, generation: number): boolean {
 }
 
 /**
- * Whether `policy` would still make this binding: the outside end is the tenant's and nobody else's, the inside one is
- * delivered to somebody, and no mapping was promised either.
+ * Why `policy` would not make this binding, of `Why`; 0 when it would: the outside end is the tenant's and nobody else's, the
+ * inside one is delivered to somebody, and no mapping was promised either.
  */
-export function allowsBinding(policy: Policy, nat: NatState, binding: number): boolean {
-  const { mappings } = policy;
-  const tenant = nat.tenantOf(binding);
-  if (policy.findPoolOwner(nat.outside(binding)) !== tenant) return false;
+export function whyNotBinding(policy: Policy, nat: NatState, binding: number): number {
+  const { mapped } = policy;
+  const tenant = nat.tenantOf(binding), outside = nat.outside(binding), outsidePort = nat.outsidePort(binding);
+  if (policy.tenants.names[tenant] === '') return Why.tenant;
+  if (policy.findPoolOwner(outside) !== tenant) return Why.pool;
   const protocol = nat.protocolOf(binding), inside = nat.inside(binding), insidePort = nat.insidePort(binding);
-  const mapping = policy.mappingsOutside.find(protocol, nat.outside(binding), nat.outsidePort(binding), 0, 0);
+  const mapping = mapped.findOutside(tenant, protocol, outside, outsidePort);
   if (nat.isStatic(binding)) {
-    if (mapping < 0 || mappings.internal[mapping] !== inside || mappings.internalPort[mapping] !== insidePort) return false;
-  } else if (mapping >= 0 || policy.mappingsInside.find(tenant, protocol, inside, insidePort, 0) >= 0) {
-    return false; // its outside port is promised to a mapping now, or its inside one has a mapping to leave by
+    if (mapping < 0 || mapped.internal(mapping, outside) !== inside || mapped.internalPort(mapping, outsidePort) !== insidePort) return Why.mapping;
+  } else if (mapping >= 0 || mapped.findInside(tenant, protocol, inside, insidePort) >= 0) {
+    return Why.mapping; // its outside port is promised to a mapping now, or its inside one has a mapping to leave by
   }
-  return policy.deliverTo(tenant, 0, 0, V4_MAPPED, inside) >= 0;
+  return policy.deliverTo(tenant, 0, 0, V4_MAPPED, inside) >= 0 ? 0 : Why.record;
 }
 
-/** Whether `policy` would still open this session: its binding is allowed, and the way to the remote end is NAT. */
-export function allowsSession(policy: Policy, nat: NatState, session: number): boolean {
+export function allowsBinding(policy: Policy, nat: NatState, binding: number): boolean {
+  return whyNotBinding(policy, nat, binding) === 0;
+}
+
+/** As `whyNotBinding`, for a session: its binding is allowed, and the way to the remote end is NAT. The ACL is asked beside this (acl/review.ts). */
+export function whyNotSession(policy: Policy, nat: NatState, session: number): number {
   const binding = nat.bindingOf(session);
-  return binding >= 0 && policy.isByNat(nat.sessionTenant(session), nat.remote(session)) && allowsBinding(policy, nat, binding);
+  if (binding < 0) return Why.mapping; // it is being closed
+  const why = whyNotBinding(policy, nat, binding);
+  if (why !== 0) return why;
+  return policy.isByNat(nat.sessionTenant(session), nat.remote(session)) ? 0 : Why.route;
 }

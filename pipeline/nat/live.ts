@@ -1,13 +1,13 @@
 /** Sessions as a packet may use them. */
 import type { Context } from '../context.js';
-import { allowsSession, isOlder } from './allowed.js';
+import { isOlder } from './allowed.js';
 
 /**
  * The session between these ends, or -1. One whose time is up, or that the policy in force would not open, is closed
  * here: the reaper has not come by yet. Needs the inside lock.
  */
 export function findLiveSession(
-  { nat, policy }: Context, tenant: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number, now: number,
+  { nat, policy, review }: Context, tenant: number, protocol: number, inside: number, insidePort: number, remote: number, remotePort: number, now: number,
 ): number {
   const session = nat.findSession(tenant, protocol, inside, insidePort, remote, remotePort);
   if (session < 0) return -1;
@@ -17,11 +17,11 @@ export function findLiveSession(
   }
   // The same generation, or one that another worker has taken over already.
   if (!isOlder(nat.sessionGeneration(session), policy.generation)) return session;
-  if (allowsSession(policy, nat, session)) {
+  const why = review.whyNotSession(policy, session, now, true);
+  if (why === 0) {
     nat.allowSession(session, policy.generation);
     return session;
   }
-  nat.close(session);
-  nat.noteRevoked();
+  review.revokeSession(policy, session, why, now, true);
   return -1;
 }

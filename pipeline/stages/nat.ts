@@ -1,6 +1,6 @@
 /**
  * natOut; natIn, natTrack: find or make the binding and session of an IPv4 packet to or from the Internet (RFC 4787, 5382,
- * 5508). Bytes are `rewrite`'s. Mapping and filtering are endpoint-independent: a binding serves every remote end.
+ * 5508). Bytes are `rewrite`'s. Mapping is endpoint-independent, a binding serves every remote end; filtering is as the tenant has it.
  * Inbound it takes two steps, so that what the ACL refuses in between opens nothing and refreshes nothing (RFC 7857 §6).
  *   needs   tenant, addresses, ports
  *   leaves  binding, session, natAddress, natPort, quoteAt, rewrites; inbound also dst, dport, record, toPeer
@@ -11,12 +11,15 @@ import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { tcpFlags } from '../../codecs/tcp.js';
 import { Fate, seconds, type Context } from '../context.js';
 import { allowsBinding, isOlder } from '../nat/allowed.js';
+import { admits } from '../nat/filter.js';
 import { findLiveSession } from '../nat/live.js';
 import { bindToPool } from '../nat/ports.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
+import { Filtering } from '../policy.js';
 import { Reason } from '../reasons.js';
-import { TAKEN, type NatState } from '../tables/nat-state.js';
+import { FROM_OUTSIDE, TAKEN, type NatState } from '../tables/nat-state.js';
+import { permit } from '../tables/permits.js';
 import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
 
@@ -26,7 +29,8 @@ const ICMP_NO_PORT = 0;
 export function natOut(p: Packet, c: Context): number {
   if (p.protocol === IpProtocol.icmp) {
     if (isNatError(p.icmpType)) return icmpErrorOut(p, c);
-    if (p.icmpType !== IcmpType.echo && p.icmpType !== IcmpType.timestamp) return Reason.nat_icmp;
+    // Replies go out where queries come in: from an address that is mapped as a whole.
+    if (!isQuery(p.icmpType) && !(isReply(p.icmpType) && c.policy.mapped.findInside(p.tenant, p.protocol, p.src3, p.sport) >= 0)) return Reason.nat_icmp;
   } else if (p.protocol !== IpProtocol.tcp && p.protocol !== IpProtocol.udp) {
     return Reason.nat_protocol;
   }
@@ -46,7 +50,7 @@ export function natOut(p: Packet, c: Context): number {
 export function natIn(p: Packet, c: Context): number {
   if (p.protocol === IpProtocol.icmp) {
     if (isNatError(p.icmpType)) return icmpErrorIn(p, c);
-    if (p.icmpType !== IcmpType.echoReply && p.icmpType !== IcmpType.timestampReply) return Reason.nat_icmp;
+    if (!isReply(p.icmpType) && !(isQuery(p.icmpType) && c.policy.mapped.findOutside(p.tenant, p.protocol, p.dst3, p.dport) >= 0)) return Reason.nat_icmp;
   } else if (p.protocol !== IpProtocol.tcp && p.protocol !== IpProtocol.udp) {
     return Reason.nat_protocol;
   }
@@ -57,14 +61,15 @@ export function natIn(p: Packet, c: Context): number {
   const binding = nat.findOutside(p.protocol, p.dst3, p.dport);
   if (binding >= 0 && isUsable(c, binding, seconds(p))) {
     if (nat.tenantOf(binding) !== p.tenant) return Reason.nat_no_binding;
+    if (!admits(policy, nat, binding, p.src3) && nat.findInbound(p.protocol, p.dst3, p.dport, p.src3, remotePortOf(p, p.sport)) < 0) return Reason.nat_filtered;
     p.binding = binding;
     p.dst3 = nat.inside(binding);
     p.dport = nat.insidePort(binding);
   } else {
-    p.mapping = policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0);
+    p.mapping = policy.mapped.findOutside(p.tenant, p.protocol, p.dst3, p.dport);
     if (p.mapping < 0) return Reason.nat_no_binding;
-    p.dst3 = policy.mappings.internal[p.mapping];
-    p.dport = policy.mappings.internalPort[p.mapping];
+    p.dst3 = policy.mapped.internal(p.mapping, p.natAddress);
+    p.dport = policy.mapped.internalPort(p.mapping, p.natPort);
   }
   p.rewrites |= Rewrite.natIn;
   return deliver(p, c);
@@ -82,6 +87,14 @@ export function natTrack(p: Packet, c: Context): number {
 
 function isNatError(type: number): boolean {
   return type === IcmpType.unreachable || type === IcmpType.timeExceeded || type === IcmpType.parameterProblem;
+}
+
+function isQuery(type: number): boolean {
+  return type === IcmpType.echo || type === IcmpType.timestamp;
+}
+
+function isReply(type: number): boolean {
+  return type === IcmpType.echoReply || type === IcmpType.timestampReply;
 }
 
 /** ICMP queries have one id for both ends: it is the inside port, and the remote end has none. */
@@ -110,6 +123,7 @@ function trackOut(p: Packet, c: Context, chain: number): number {
   if (p.session >= 0) return advance(p, c, true, now);
 
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
+  if (isReply(p.icmpType)) return Reason.nat_no_session;
   if (!nat.hasRoom) return Reason.nat_sessions_spent; // before a binding is made for nothing
   p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, -1, chain);
   while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, p.binding, chain);
@@ -117,6 +131,10 @@ function trackOut(p: Packet, c: Context, chain: number): number {
   if (isNew) {
     const verdict = bind(p, c, chain, now);
     if (verdict !== 0) return verdict;
+  }
+  if (c.policy.tenants.filtering[p.tenant] === Filtering.addressDependent && !nat.isStatic(p.binding) && !permit(nat, p.binding, dst, now)) {
+    if (isNew) nat.unbind(p.binding);
+    return Reason.nat_sessions_spent;
   }
   return open(p, c, dst, remotePort, TcpState.inInit, isNew, chain, now);
 }
@@ -143,9 +161,12 @@ function trackIn(p: Packet, c: Context, chain: number): number {
   const isNew = p.binding < 0;
   if (isNew) {
     if (p.mapping < 0) return Reason.nat_no_binding;
+    if (isReply(p.icmpType)) return Reason.nat_no_session; // to a query that nobody has asked
     p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now, chain);
     if (p.binding === TAKEN) return Reason.nat_no_binding; // by one that is not to be used
     if (p.binding < 0) return Reason.nat_bindings_spent;
+  } else if (!admits(policy, nat, p.binding, p.src3)) {
+    return Reason.nat_filtered;
   }
   return open(p, c, p.src3 | 0, remotePort, TcpState.outInit, isNew, chain, now);
 }
@@ -166,10 +187,10 @@ function isKept(p: Packet, { nat, policy }: Context): boolean {
 /** A binding for the packet's inside address and port: 0, or the reason why not. */
 function bind(p: Packet, c: Context, chain: number, now: number): number {
   const { nat, policy } = c;
-  p.mapping = policy.mappingsInside.find(p.tenant, p.protocol, p.src3, p.sport, 0);
+  p.mapping = policy.mapped.findInside(p.tenant, p.protocol, p.src3, p.sport);
   if (p.mapping >= 0) {
-    const { external, externalPort } = policy.mappings;
-    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, external[p.mapping], externalPort[p.mapping], true, policy.generation, now, chain);
+    const { mapped } = policy;
+    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, mapped.external(p.mapping, p.src3), mapped.externalPort(p.mapping, p.sport), true, policy.generation, now, chain);
   } else {
     p.binding = bindToPool(p, c, chain, now);
   }
@@ -183,8 +204,8 @@ function spent(binding: number): number {
 
 /** Open a session of the packet's binding; a new binding that gets none goes again. */
 function open(p: Packet, c: Context, remote: number, remotePort: number, tcpState: number, isNewBinding: boolean, chain: number, now: number): number {
-  const isTcp = p.protocol === IpProtocol.tcp;
-  p.session = c.nat.open(p.binding, remote, remotePort, isTcp ? tcpState : 0, !isTcp, c.policy.generation, now, chain);
+  const isTcp = p.protocol === IpProtocol.tcp, opener = tcpState === TcpState.outInit ? FROM_OUTSIDE : 0;
+  p.session = c.nat.open(p.binding, remote, remotePort, (isTcp ? tcpState : 0) | opener, !isTcp, c.policy.generation, now, chain);
   if (p.session >= 0) return 0;
   if (isNewBinding) c.nat.unbind(p.binding);
   return Reason.nat_sessions_spent;

@@ -48,7 +48,7 @@ export const LANE_TRACKED = 0x800000;
 export const LANE_METERED = 0x400000;
 
 /** The low byte of word 0. */
-export const Kind = { fromHost: 1, natIn: 2, fromUplink: 3, fromSite: 4, claimed: 0xfe, dead: 0xff } as const;
+export const Kind = { fromHost: 1, natIn: 2, fromUplink: 3, fromSite: 4, permit: 5, claimed: 0xfe, dead: 0xff } as const;
 const KIND_MASK = 0xff;
 /** What to do with the packet: the low bits of word 6. */
 export const Op = { natOut: 1, natIn: 2, toSubnet: 3, toForward: 4, toSite: 5 } as const;
@@ -76,6 +76,11 @@ export function flowKey(tenant: number, protocol: number, kind: number): number 
 /** Of a record that may be a flow's without a session; `fromHost` may be a session's, too. */
 export function isPlain(kind: number): boolean {
   return kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite;
+}
+
+/** Of a record that `addPlain` has counted: flows without a session, and permissions (permits.ts). */
+export function isCounted(kind: number): boolean {
+  return isPlain(kind) || kind === Kind.permit;
 }
 
 /** The first record of the bucket that holds the one at `at`; the others are `at` with a bit or two turned over. */
@@ -210,10 +215,10 @@ export class FlowTable {
     return false;
   }
 
-  /** Take a plain flow out, unless another thread is faster. */
+  /** Take out what `addPlain` put in, unless another thread is faster. */
   removePlain(at: number): void {
     const word = Atomics.load(this.words, at);
-    if (!isPlain(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
+    if (!isCounted(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
     Atomics.sub(this.words, this.end + T_PLAIN, 1);
     if (this.#quiet.isAlone) this.#zero(at);
     else this.removed?.push(at);
