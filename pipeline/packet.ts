@@ -18,7 +18,7 @@ export const Fragment = { none: 0, first: 1, later: 2 } as const;
 /** The walks of graph.ts; a walk that ends without a fate has set `next` to one of them. */
 export const Walk = {
   fromHost: 0, hostArp: 1, hostIp: 2, fromUplink: 3, uplinkNat: 4, uplinkForward: 5, fromSite: 6,
-  toGateway: 7, toNeighbor: 8, toSubnet: 9, toNat: 10, toTunnel: 11,
+  toGateway: 7, toNeighbor: 8, toSubnet: 9, toNat: 10, toHairpin: 11, toTunnel: 12,
 } as const;
 /** What `rewrite` has to do, bits. */
 export const Rewrite = { ttl: 1, natOut: 2, natIn: 4, mss: 8, maps: 16 } as const;
@@ -109,11 +109,14 @@ export class Packet {
   natPort = 0;
   /** Position of the packet quoted by an ICMP error that NAT or a map changes, -1 otherwise. */
   quoteAt = -1;
-  /** Where a map changes addresses, what they become, and those of the quoted packet. */
+  /** Where a map changes addresses, what they become. */
   mapSource = 0;
   mapDestination = 0;
+  /** Ends of the quoted packet: as it came, and then what they become. */
   quoteSource = 0;
   quoteDestination = 0;
+  quoteSourcePort = 0;
+  quoteDestinationPort = 0;
 
   /** Forget the packet before. The bytes and how they came are the caller's to set. */
   reset(): void {
@@ -129,6 +132,6 @@ export class Packet {
     this.next = 0; this.sourceRecord = -1; this.route = -1; this.rule = -1; this.tracks = 0; this.meters = 0; this.record = -1;
     this.toPeer = -1; this.toKey = -1; this.rewrites = 0; this.mss = 0; this.mtu = 0;
     this.binding = -1; this.session = -1; this.mapping = -1; this.natAddress = 0; this.natPort = 0; this.quoteAt = -1;
-    this.mapSource = 0; this.mapDestination = 0; this.quoteSource = 0; this.quoteDestination = 0;
+    this.mapSource = 0; this.mapDestination = 0; this.quoteSource = 0; this.quoteDestination = 0; this.quoteSourcePort = 0; this.quoteDestinationPort = 0;
   }
 }

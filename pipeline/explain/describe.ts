@@ -54,7 +54,9 @@ export function rewriteTexts(p: Packet): string[] {
   const texts: string[] = [];
   const inside = (address: number, port: number): string => natEnd(p, address, port);
   const quoted = p.quoteAt >= 0 ? ', and in the packet it quotes' : '';
-  if ((p.rewrites & Rewrite.natOut) !== 0) {
+  if ((p.rewrites & Rewrite.natOut) !== 0 && (p.rewrites & Rewrite.natIn) !== 0) {
+    texts.push(`source becomes ${p.quoteAt >= 0 ? ipv4Text(p.src3) : inside(p.src3, p.sport)}`);
+  } else if ((p.rewrites & Rewrite.natOut) !== 0) {
     texts.push(p.quoteAt >= 0
       ? `source ${ipv4Text(p.src3)} -> ${ipv4Text(p.natAddress)}${quoted}`
       : `source ${inside(p.src3, p.sport)} -> ${inside(p.natAddress, p.natPort)}`);

@@ -86,7 +86,7 @@ function unfragmented(p: Packet): number {
 /** From the Internet to an address and port of the pool that lead to nobody. */
 function isUnbound(p: Packet, c: Context): boolean {
   if (p.next !== Walk.uplinkNat || (p.protocol !== IpProtocol.tcp && p.protocol !== IpProtocol.udp)) return false;
-  return c.nat.findOutside(p.protocol, p.dst3, p.dport) < 0 && c.policy.mappingsOutside.find(p.protocol, p.dst3, p.dport, 0, 0) < 0;
+  return c.nat.findOutside(p.protocol, p.dst3, p.dport) < 0 && c.policy.mapped.findOutside(p.tenant, p.protocol, p.dst3, p.dport) < 0;
 }
 
 function borrowPorts(p: Packet, ports: number): void {

@@ -15,7 +15,10 @@ import { Fate, type Context } from '../context.js';
 import { applyMaps } from '../nat/netmap.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 
-export function rewrite(p: Packet, c: Context): number {
+/** A hairpin: both ends change, and the source is the one outside. */
+const BOTH = Rewrite.natOut | Rewrite.natIn;
+
+export function rewrite(p: Packet, _c: Context): number {
   const { mem, l3, l4, rewrites } = p;
   if ((rewrites & Rewrite.ttl) !== 0) {
     if (p.family === 4) setIpv4Ttl(mem, l3, ipv4Ttl(mem, l3) - 1);
@@ -25,24 +28,25 @@ export function rewrite(p: Packet, c: Context): number {
   if ((rewrites & Rewrite.maps) !== 0) {
     applyMaps(p);
   } else if (p.quoteAt >= 0) {
-    rewriteError(p, c);
-  } else if ((rewrites & Rewrite.natOut) !== 0) {
-    setEnd(mem, l3, p.end, true, p.natAddress, p.natPort, p.fragment !== Fragment.later);
-  } else if ((rewrites & Rewrite.natIn) !== 0) {
-    setEnd(mem, l3, p.end, false, p.dst3, p.dport, p.fragment !== Fragment.later);
+    rewriteError(p);
+  } else if ((rewrites & BOTH) !== 0) {
+    const isBoth = (rewrites & BOTH) === BOTH, hasTransport = p.fragment !== Fragment.later;
+    if ((rewrites & Rewrite.natOut) !== 0) setEnd(mem, l3, p.end, true, isBoth ? p.src3 : p.natAddress, isBoth ? p.sport : p.natPort, hasTransport);
+    if ((rewrites & Rewrite.natIn) !== 0) setEnd(mem, l3, p.end, false, p.dst3, p.dport, hasTransport);
   }
   return Fate.next;
 }
 
 /** An ICMP error: its own address outside, and the quoted packet the other way round. */
-function rewriteError(p: Packet, c: Context): void {
-  const { mem, l3, l4, end, quoteAt } = p;
-  if ((p.rewrites & Rewrite.natIn) !== 0) {
-    setEnd(mem, quoteAt, end, true, c.nat.sessionInside(p.session), c.nat.sessionInsidePort(p.session), true);
+function rewriteError(p: Packet): void {
+  const { mem, l3, l4, end, quoteAt, rewrites } = p;
+  if ((rewrites & Rewrite.natIn) !== 0) {
+    setEnd(mem, quoteAt, end, true, p.quoteSource, p.quoteSourcePort, true);
     setIpv4Dst(mem, l3, p.dst3);
-  } else {
-    setEnd(mem, quoteAt, end, false, p.natAddress, p.natPort, true);
-    setIpv4Src(mem, l3, p.natAddress);
+  }
+  if ((rewrites & Rewrite.natOut) !== 0) {
+    setEnd(mem, quoteAt, end, false, p.quoteDestination, p.quoteDestinationPort, true);
+    setIpv4Src(mem, l3, (rewrites & BOTH) === BOTH ? p.src3 : p.natAddress);
   }
   fillIcmpChecksum(mem, l4, end);
 }

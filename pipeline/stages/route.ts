@@ -37,6 +37,10 @@ export function route(p: Packet, c: Context): number {
       return deliver(p, c);
     case Via.nat:
       if (p.family !== 4) return Reason.nat_ipv6;
+      if (policy.findPoolOwner(p.dst3) === p.tenant) {
+        p.next = Walk.toHairpin;
+        return Fate.next;
+      }
       p.toPeer = tenants.natUplink[p.tenant];
       p.toKey = tenants.natKeyed[p.tenant] === 1 ? tenants.natKey[p.tenant] : -1;
       p.next = Walk.toNat;
