@@ -22,6 +22,7 @@ import { repairNat } from './tables/nat-repair.js';
 import { NatState } from './tables/nat-state.js';
 import { Quiet, makeQuietMemory } from './tables/quiet.js';
 import { RateLimit, rateLimitBytes } from './tables/rate-limit.js';
+import { Traffic } from './tables/traffic.js';
 import { Revoked, makeRevokedMemory } from './tables/revoked.js';
 
 /** Looks over the pipeline's shoulder, for traces and captures. Not on the fast path: null costs nothing. */
@@ -45,6 +46,10 @@ export interface SharedState {
   /** Flows that a reload has ended (revoked.ts). */
   readonly revoked: SharedArrayBuffer;
   readonly icmpLimit: SharedArrayBuffer;
+  /** Token buckets of tenants: new NAT sessions, packets, bytes. */
+  readonly newFlows: SharedArrayBuffer;
+  readonly packets: SharedArrayBuffer;
+  readonly bytes: SharedArrayBuffer;
   /** Who may still be reading what (quiet.ts): one place a worker. */
   readonly quiet: SharedArrayBuffer;
   /** One ledger a worker. */
@@ -69,6 +74,9 @@ function makeState(sizes: StateSizes, ledgers: number, readers: number, seed: nu
     connections: makeConnectionMemory(sizes.connections, seed),
     revoked: makeRevokedMemory(),
     icmpLimit: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
+    newFlows: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
+    packets: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
+    bytes: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
     quiet: makeQuietMemory(readers),
     ledgers: Array.from({ length: ledgers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
   };
@@ -122,7 +130,7 @@ export class Gateway {
   observer: Observer | null = null;
   /** Told of every exception in the pipeline, which costs one packet and never the worker. */
   onFault: (error: unknown) => void = () => {};
-  /** Compile flows and carry their packets by the fast path. Without it all take the walks, with the same outcome. */
+  /** Carry packets of flows that are compiled by the fast path. Without it all take the walks, with the same outcome. */
   isFast = true;
   readonly #p = new Packet();
   readonly #held: Held = { at: 0, end: 0, tag: 0, carrier: 0, side: 0, peer: 0, generation: 0, scope: 0 };
@@ -153,6 +161,8 @@ export class Gateway {
       random: parts.random,
       outlet: parts.outlet,
       icmpLimit: new RateLimit(state.icmpLimit),
+      newFlows: new RateLimit(state.newFlows),
+      traffic: new Traffic(state.packets, state.bytes),
     });
     this.#fast = new FastPath(this.context);
     this.#reaper = this.#quiet.isAlone ? new Reaper(nat, this.#quiet, this.context.connections, this.context.review) : null;
@@ -276,7 +286,7 @@ export class Gateway {
         const verdict = stage(p, c);
         if (observer !== null) observer.step?.(stage, p, verdict, c);
         if (verdict === Fate.next) continue;
-        if (verdict === Fate.forwarded && this.isFast) compileFlow(p, c, walk);
+        if (verdict === Fate.forwarded) compileFlow(p, c, walk);
         return verdict;
       }
       walk = p.next;

@@ -214,7 +214,7 @@ t.test('with `isFast` off all take the walks; with an observer too', async t => 
   lab.gateway.isFast = false;
   t.same([path(lab, send), path(lab, send)], ['walks', 'walks']);
   lab.gateway.isFast = true;
-  t.same([path(lab, send), path(lab, send)], ['walks', 'fast']);
+  t.equal(path(lab, send), 'fast', 'it was compiled all the same');
   lab.gateway.observer = {};
   t.equal(path(lab, send), 'walks');
   lab.gateway.observer = null;

@@ -3,7 +3,7 @@ import t from 'tap';
 import { expectLedger } from '../../support/expect.js';
 import { echo, echoReply, ethernet, ip, tcp, udp } from '../../support/frames.js';
 import type { Lab } from '../../support/lab.js';
-import { FAR, FAR6, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm, type WorldChange } from '../../support/world.js';
+import { FAR, FAR6, HQ_KEY, RED_KEY, RED_POOL, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm, type WorldChange } from '../../support/world.js';
 import { countFast } from '../../support/fast-count.js';
 
 const A = vm('nv4'), B = vm('vx4', 'db'), BESIDE = vm('vx4');
@@ -29,28 +29,34 @@ const forA6 = (...acls: Acl[]): Acl[] => acls.map(acl => ({ ...acl, local: A.ca6
 const connections = (lab: Lab): number => lab.gateway.context.connections.count;
 
 /** Every way between A and somebody else: how each end sends. NAT's other end answers to the outside port. */
-interface Way { readonly name: string; readonly out: (lab: Lab, packet: Uint8Array) => string; readonly back: (lab: Lab, packet: Uint8Array) => string; readonly far: string; readonly near: string; readonly nearPort: number; readonly six?: true }
+interface Way { readonly name: string; readonly out: (lab: Lab, packet: Uint8Array) => string; readonly back: (lab: Lab, packet: Uint8Array) => string; readonly far: string; readonly near: string; /** As the far end sees it. */ readonly nearPort?: (lab: Lab) => number; readonly six?: true }
 const WAYS: readonly Way[] = [
-  { name: 'another subnet', far: B.ca, near: A.ca, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromVm(lab, B, packet) },
-  { name: 'another subnet, IPv6', six: true, far: B.ca6, near: A.ca6, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromVm(lab, B, packet) },
+  { name: 'another subnet', far: B.ca, near: A.ca, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromVm(lab, B, packet) },
+  { name: 'another subnet, IPv6', six: true, far: B.ca6, near: A.ca6, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromVm(lab, B, packet) },
   {
-    name: 'the same subnet, bridged', far: BESIDE.ca, near: A.ca, nearPort: 5000,
+    name: 'the same subnet, bridged', far: BESIDE.ca, near: A.ca,
     out: (lab, packet) => fromHost(lab, 'nv4', A.vsid, ethernet(BESIDE.mac, A.mac, packet)), back: (lab, packet) => fromHost(lab, 'vx4', A.vsid, ethernet(A.mac, BESIDE.mac, packet)),
   },
   {
-    name: 'the same subnet, bridged, IPv6', six: true, far: BESIDE.ca6, near: A.ca6, nearPort: 5000,
+    name: 'the same subnet, bridged, IPv6', six: true, far: BESIDE.ca6, near: A.ca6,
     out: (lab, packet) => fromHost(lab, 'nv4', A.vsid, ethernet(BESIDE.mac, A.mac, packet)), back: (lab, packet) => fromHost(lab, 'vx4', A.vsid, ethernet(A.mac, BESIDE.mac, packet)),
   },
-  { name: 'the Internet', far: FAR, near: RED_POOL, nearPort: NAT_PORT, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'inet', packet) },
-  { name: 'the physical network', far: '172.16.0.9', near: A.ca, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'core', packet, RED_KEY) },
-  { name: 'the physical network, IPv6', six: true, far: FAR6, near: A.ca6, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'core', packet, RED_KEY) },
-  { name: 'a site', far: '192.168.50.9', near: A.ca, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromSite(lab, HQ_KEY, packet) },
-  { name: 'a site, IPv6', six: true, far: '2001:db8:50::9', near: A.ca6, nearPort: 5000, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromSite(lab, HQ_KEY, packet) },
+  { name: 'the Internet', far: FAR, near: RED_POOL, nearPort: outsidePort, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'inet', packet) },
+  { name: 'the physical network', far: '172.16.0.9', near: A.ca, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'core', packet, RED_KEY) },
+  { name: 'the physical network, IPv6', six: true, far: FAR6, near: A.ca6, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromUplink(lab, 'core', packet, RED_KEY) },
+  { name: 'a site', far: '192.168.50.9', near: A.ca, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromSite(lab, HQ_KEY, packet) },
+  { name: 'a site, IPv6', six: true, far: '2001:db8:50::9', near: A.ca6, out: (lab, packet) => fromVm(lab, A, packet), back: (lab, packet) => fromSite(lab, HQ_KEY, packet) },
 ];
+/** The outside port or id of A's only session. */
+function outsidePort(lab: Lab): number {
+  const { nat } = lab.gateway.context, [session] = [...nat.sessions()];
+  return session === undefined ? 40_000 : nat.sessionOutsidePort(session);
+}
+const nearPort = (lab: Lab, way: Way, own = 5000): number => way.nearPort?.(lab) ?? own;
 const from = (way: Way): string => (way.six === true ? A.ca6 : A.ca);
 const policy = (way: Way): Acl[] => (way.six === true ? forA6(DENY_IN, OPEN_OUT) : forA(DENY_IN, OPEN_OUT));
 const segment = (lab: Lab, way: Way, flags: number, payload = ''): string => way.out(lab, tcp(from(way), 5000, way.far, 80, flags, payload));
-const answer = (lab: Lab, way: Way, flags: number, payload = ''): string => way.back(lab, tcp(way.far, 80, way.near, way.nearPort, flags, payload));
+const answer = (lab: Lab, way: Way, flags: number, payload = ''): string => way.back(lab, tcp(way.far, 80, way.near, nearPort(lab, way), flags, payload));
 
 t.test('wire-facts §9.7: a match in its direction admits both directions of the flow, ahead of all entries, on every walk', async t => {
   for (const way of WAYS) {
@@ -72,7 +78,7 @@ t.test('wire-facts §9.7: a match in its direction admits both directions of the
 t.test('UDP: pseudo state, either direction keeps it alive, and idleTimeout ends it to the second, on the fast path too', async t => {
   for (const way of WAYS) {
     const lab = world(policy(way), config => { config.gateway.timers['udp'] = 1000; });
-    const out = (): string => way.out(lab, udp(from(way), 5000, way.far, 53)), back = (): string => way.back(lab, udp(way.far, 53, way.near, way.nearPort));
+    const out = (): string => way.out(lab, udp(from(way), 5000, way.far, 53)), back = (): string => way.back(lab, udp(way.far, 53, way.near, nearPort(lab, way)));
     t.not(back(), 'forwarded', way.name);
     t.equal(out(), 'forwarded', way.name);
     for (let i = 0; i < 4; i++) {
@@ -109,12 +115,12 @@ t.test('established, nothing for idleTimeout: TCP is no connection any more, tho
 t.test('ICMP queries: an answer to a question, and no question back', async t => {
   for (const way of WAYS) {
     const lab = world(policy(way)), far = way.far;
-    const ask = (id: number): string => way.out(lab, echo(from(way), far, id)), id = way.name === 'the Internet' ? NAT_PORT : 7;
+    const ask = (id: number): string => way.out(lab, echo(from(way), far, id)), id = (): number => nearPort(lab, way, 7);
     t.equal(ask(7), 'forwarded', way.name);
-    t.equal(way.back(lab, echoReply(far, way.near, id)), 'forwarded', way.name);
-    t.equal(way.back(lab, echo(far, way.near, id)), way.name === 'the Internet' ? 'nat_icmp' : 'acl_denied', `${way.name}: asked with the same id`);
+    t.equal(way.back(lab, echoReply(far, way.near, id())), 'forwarded', way.name);
+    t.equal(way.back(lab, echo(far, way.near, id())), way.name === 'the Internet' ? 'nat_icmp' : 'acl_denied', `${way.name}: asked with the same id`);
     lab.now += 100_000;
-    t.not(way.back(lab, echoReply(far, way.near, id)), 'forwarded', `${way.name}: too late`);
+    t.not(way.back(lab, echoReply(far, way.near, id())), 'forwarded', `${way.name}: too late`);
     t.same(lab.imbalances(), [], way.name);
   }
 });
