@@ -1,6 +1,7 @@
 /**
  * The TCP state a NAT keeps: RFC 6146 §3.5.2.2, as RFC 7857 §2 takes it over. `in` is the tenant's side.
- * CLOSED is a session that does not exist.
+ * CLOSED is a session that does not exist. Where that table is silent: a reset ends a half-closed connection too, which would
+ * else live on for two hours; and a FIN that shows a reset to be forged counts as one.
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { TcpFlag } from '../../codecs/tcp.js';
@@ -25,11 +26,15 @@ export function tcpNext(state: number, flags: number, outbound: boolean): number
       return !fin ? state : outbound ? TcpState.inFin : TcpState.outFin;
     case TcpState.inFin: // who has closed and says SYN again begins anew, whether the other end ever closed or not
       if (outbound && isOpening(flags)) return TcpState.inInit;
+      if (rst) return TcpState.trans;
       return fin && !outbound ? TcpState.bothFin : state;
     case TcpState.outFin:
       if (!outbound && isOpening(flags)) return TcpState.outInit;
+      if (rst) return TcpState.trans;
       return fin && outbound ? TcpState.bothFin : state;
-    case TcpState.trans: return rst ? state : TcpState.established;
+    case TcpState.trans:
+      if (rst) return state;
+      return !fin ? TcpState.established : outbound ? TcpState.inFin : TcpState.outFin;
     case TcpState.bothFin: // a port pair used again (RFC 9293 §3.6.1) begins a new session under the old one's number
       return !isOpening(flags) ? state : outbound ? TcpState.inInit : TcpState.outInit;
     default: return state;
@@ -56,9 +61,10 @@ export function refreshes(before: number, state: number): boolean {
   }
 }
 
-/** Seconds that a session lives after the packet that was seen last (RFC 4787 §4.3, RFC 5382 §5, RFC 5508 §3.2). */
+/** Seconds that a session lives after the packet that was seen last (RFC 4787 §4.3, RFC 5382 §5, RFC 5508 §3.2; RFC 7857 §2.1 has two transitory ones). */
 export function sessionLifetime(protocol: number, state: number, timers: Timers): number {
   if (protocol === IpProtocol.udp) return timers.udp;
   if (protocol !== IpProtocol.tcp) return timers.icmp;
-  return letsPass(state) ? timers.tcpEstablished : timers.tcpTransitory;
+  if (letsPass(state)) return timers.tcpEstablished;
+  return state === TcpState.bothFin || state === TcpState.trans ? timers.tcpClosing : timers.tcpTransitory;
 }
