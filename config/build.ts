@@ -61,6 +61,7 @@ function buildGateway(g: Whole<GatewayDraft>): Gateway {
     sendBuffer: g.sendBuffer,
     admin: freeze({ socket: g.admin.socket }),
     metrics: g.metrics,
+    natLog: freeze({ path: g.natLog.path, maxBytes: g.natLog.maxBytes, files: g.natLog.files }),
     logLevel: g.logLevel,
     limits: freeze({ tenants, sessions, flows, bindings, subscribers, portBlocks, connections, records, fragments, heldFragments }),
     timers: freeze({ udp, tcpEstablished, tcpTransitory, tcpClosing, icmp, fragment, fragmentHold, portBlock }),

@@ -29,6 +29,9 @@ const poolEntry = text('poolEntry', 'an IPv4 address, prefix or range', '203.0.1
 /** What `sun_path` holds beside its closing zero on Linux. */
 const LONGEST_SOCKET_PATH = 107;
 const rssKey = text('rssKey', 'the key of the hash: "default", "symmetric", or 40 to 52 bytes in hex', 'symmetric', { pattern: RSS_KEY.source }, parseRssKey);
+/** Beside its files the log's folder has a socket that says whose it is. */
+const LONGEST_LOG_FOLDER = 90;
+const logFolder = text<string>('logFolder', 'a folder, from / on', '/var/log/causeway/nat', { pattern: '^/', maxLength: LONGEST_LOG_FOLDER }, parseLogFolder);
 const path = text<string>('path', 'a path', '/run/causeway/causeway.sock', { minLength: 1, maxLength: LONGEST_SOCKET_PATH }, parseSocketPath);
 const schemaUrl = text<string>('schemaUrl', 'the name of a JSON Schema', './schema.json', {}, given => given);
 
@@ -109,6 +112,12 @@ const admin = section('admin', 'The admin API: HTTP on a unix socket, guarded by
   socket: optional(path, 'Path of the socket. Without it the daemon picks one it may write.', '/run/causeway/causeway.sock'),
 });
 
+const natLog = section('natLog', 'A record of which inside address had which external ports when, for causeway whois (RFC 6888 REQ-12, RFC 6302, RFC 7422). Destinations are not in it.', {
+  path: optional(logFolder, 'Folder for its files, made if it is not there; no two daemons may share one. Without it nothing is recorded.', '/var/log/causeway/nat'),
+  maxBytes: preset(whole('bytes', 4096, 1099511627776), 16777216, 'Size at which a file is followed by another. One that begins with much that is still in force is allowed twice that.', 104857600),
+  files: preset(whole('files', 2, 100000), 10, 'How many are kept; then the oldest goes.', 1000),
+});
+
 const gateway = section('gateway', 'The gateway itself: where it listens, how much it holds, how it is watched.', {
   name: preset(name, 'causeway', 'What it calls itself in logs and metrics.', 'gw1'),
   listen: required(oneOrMore(address), 'PA or PAs to receive on and to send from: for hosts, and for uplinks and sites unless uplinkListen says otherwise.', '192.0.2.1'),
@@ -123,6 +132,7 @@ const gateway = section('gateway', 'The gateway itself: where it listens, how mu
   sendBuffer: preset(buffer, 4194304, 'Socket send buffer, bytes.'),
   admin: preset(admin, {}, 'The admin API.'),
   metrics: preset(either(either(listener, null, null), false, null), '127.0.0.1:9464', 'Where /metrics and /healthz answer over TCP; null or false switches them off, port 0 takes a free one.', '127.0.0.1:9464'),
+  natLog: preset(natLog, {}, 'Who had which external ports when.'),
   logLevel: preset(oneOf(['debug', 'info', 'warn', 'error']), 'info', 'The least severe log line written.'),
   limits: preset(limits, {}, 'Sizes.'),
   timers: preset(timers, {}, 'Idle times.'),
@@ -268,6 +278,13 @@ export const CONFIG = section('config', 'A Causeway config: JSON with comments a
 function parseSocketPath(given: string): string | Refusal<string> {
   if (given === '') return new Refusal('an empty path', 'leave the key out, or write null');
   if (Buffer.byteLength(given) > LONGEST_SOCKET_PATH) return new Refusal('too long for a socket', `use a path of at most ${LONGEST_SOCKET_PATH} bytes`);
+  return given;
+}
+
+function parseLogFolder(given: string): string | Refusal<string> {
+  if (!given.startsWith('/')) return new Refusal('not a path from / on', 'write /var/log/causeway/nat: who asks later does so from another folder');
+  if (given.includes('\0')) return new Refusal('a path with a zero byte', 'write /var/log/causeway/nat');
+  if (Buffer.byteLength(given) > LONGEST_LOG_FOLDER) return new Refusal('too long for a socket in it', `use a path of at most ${LONGEST_LOG_FOLDER} bytes`);
   return given;
 }
 

@@ -80,11 +80,20 @@ export interface Gateway {
   };
   /** Where /metrics and /healthz answer; null is off. Port 0 takes a free one. */
   readonly metrics: { readonly listen: Address; readonly port: number } | null;
+  readonly natLog: NatLog;
   readonly logLevel: LogLevel;
   readonly limits: Limits;
   readonly timers: Timers;
   /** ICMP errors the gateway originates, per tenant. */
   readonly icmpErrors: { readonly perSecond: number; readonly burst: number };
+}
+
+/** Who had which external ports when. */
+export interface NatLog {
+  /** Folder; null is off. */
+  readonly path: string | null;
+  readonly maxBytes: number;
+  readonly files: number;
 }
 
 export type RssMode = 'auto' | 'dispatcher' | 'kernel';

@@ -4,7 +4,7 @@ import type { StateSizes } from '../../pipeline/gateway.js';
 import { stateSizes } from '../tables.js';
 
 /** Sockets, memory and threads are set up once. */
-const AT_START = ['listen', 'uplinkListen', 'grePort', 'vxlanPort', 'workers', 'rss', 'receiveBuffer', 'sendBuffer', 'admin', 'metrics', 'limits'] as const satisfies readonly (keyof Gateway)[];
+const AT_START = ['listen', 'uplinkListen', 'grePort', 'vxlanPort', 'workers', 'rss', 'receiveBuffer', 'sendBuffer', 'admin', 'metrics', 'natLog', 'limits'] as const satisfies readonly (keyof Gateway)[];
 
 /** Keys that differ and cannot be changed without a restart; empty when `next` may take over from a config with `gateway`, over state of these sizes. */
 export function needRestart(gateway: Gateway, next: Config, sizes: StateSizes): string[] {

@@ -50,13 +50,13 @@ const RESHAPED: Readonly<Record<string, { readonly gone: readonly string[]; read
 };
 
 /** Sections of Config that nobody needs the line of. */
-const LINELESS = ['config', 'admin', 'rss', 'limits', 'timers', 'icmpErrors', 'blocks', 'quotas', 'perAddress'];
+const LINELESS = ['config', 'admin', 'natLog', 'rss', 'limits', 'timers', 'icmpErrors', 'blocks', 'quotas', 'perAddress'];
 
 t.test('Config has every declared key, and no other', async t => {
   const config: Config = configOf(edited({ 'tenants[0].sites[0].maps': [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.100.0.0/24' }] }));
   const [red] = config.tenants;
   const values: Readonly<Record<string, object | null>> = {
-    config, gateway: config.gateway, admin: config.gateway.admin, limits: config.gateway.limits, rss: config.gateway.rss, timers: config.gateway.timers, icmpErrors: config.gateway.icmpErrors,
+    config, gateway: config.gateway, admin: config.gateway.admin, natLog: config.gateway.natLog, limits: config.gateway.limits, rss: config.gateway.rss, timers: config.gateway.timers, icmpErrors: config.gateway.icmpErrors,
     hosts: config.hosts[0], uplinks: config.uplinks[0], tenants: red, subnets: red.subnets[0], records: red.records[0], routes: red.routes[0],
     nat: red.nat, mappings: red.nat?.mappings[0] ?? null, forward: red.forward, sites: red.sites[0], maps: red.sites[0].maps[0], acls: red.acls[0],
     blocks: red.nat?.blocks ?? null, quotas: red.limits, perAddress: red.limits.perAddress,

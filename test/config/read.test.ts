@@ -49,7 +49,7 @@ t.test('defaults: what RFCs recommend, and what is derived from other values', a
   t.same({ ...config.gateway, listen: [] }, {
     line: 2, name: 'causeway', listen: [], uplinkListen: [], grePort: 4754, vxlanPort: 4789, mtu: 9000,
     mac: { text: '02:00:00:00:00:01', high: 0x0200, low: 1 }, workers: 'auto', rss: { mode: 'auto', key: 'default', rebalance: true, ringSlots: 1024 }, receiveBuffer: 4194304, sendBuffer: 4194304,
-    admin: { socket: null }, metrics: { listen: { text: '127.0.0.1', family: 4, words: [0, 0, 0xffff, 0x7f000001] }, port: 9464 }, logLevel: 'info',
+    admin: { socket: null }, metrics: { listen: { text: '127.0.0.1', family: 4, words: [0, 0, 0xffff, 0x7f000001] }, port: 9464 }, natLog: { path: null, maxBytes: 16777216, files: 10 }, logLevel: 'info',
     limits: { tenants: 1024, sessions: 65536, flows: 65536, bindings: 65536, subscribers: 65536, portBlocks: 65536, connections: 65536, records: 1048576, fragments: 4096, heldFragments: 1024 },
     timers: { udp: 300, tcpEstablished: 7440, tcpTransitory: 240, tcpClosing: 240, icmp: 60, fragment: 30, fragmentHold: 2, portBlock: 120 },
     icmpErrors: { perSecond: 100, burst: 50 },

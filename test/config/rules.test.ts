@@ -37,6 +37,9 @@ const GATEWAY: readonly Case[] = [
   ['metrics without a port', { 'gateway.metrics': '127.0.0.1' }, 'gateway.metrics', /an address without a port/],
   ['metrics on a multicast address', { 'gateway.metrics': '224.0.0.1:9464' }, 'gateway.metrics', /a multicast address/],
   ['a group MAC for the gateway', { 'gateway.mac': '01:00:5e:00:00:01' }, 'gateway.mac', /a group MAC/],
+  ['a NAT log beside whoever calls', { 'gateway.natLog': { path: 'nat-log' } }, 'gateway.natLog.path', /not a path from \/ on .*write \/var\/log\/causeway\/nat/],
+  ['a NAT log whose socket has no room for its path', { 'gateway.natLog': { path: `/${'x'.repeat(90)}` } }, 'gateway.natLog.path', /too long for a socket in it .*at most 90 bytes/],
+  ['a NAT log that keeps nothing when a file is full', { 'gateway.natLog': { path: '/var/log/nat', files: 1 } }, 'gateway.natLog.files', /out of range/],
   ['a socket path of 108 bytes, two of them one letter', { 'gateway.admin': { socket: `/run/${'x'.repeat(101)}é` } }, 'gateway.admin.socket', /too long for a socket .*at most 107 bytes/],
   ['a log level nobody knows', { 'gateway.logLevel': 'warning' }, 'gateway.logLevel', /did you mean "warn"\?/],
 ];

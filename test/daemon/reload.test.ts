@@ -30,6 +30,7 @@ const changes = [
   ['ports and metrics', c => { c.gateway.grePort = 5000; c.gateway.vxlanPort = 5001; c.gateway.metrics = null; }, ['gateway.grePort', 'gateway.vxlanPort', 'gateway.metrics']],
   ['how datagrams are spread', c => { c.gateway.rss = { mode: 'dispatcher' }; c.gateway.workers = 2; }, ['gateway.workers', 'gateway.rss']],
   ['limits and the admin socket', c => { c.gateway.limits = { sessions: 7 }; c.gateway.admin = { socket: '/tmp/x' }; }, ['gateway.admin', 'gateway.limits']],
+  ['the NAT log', c => { c.gateway.natLog = { path: '/var/log/nat' }; }, ['gateway.natLog']],
   ['a host with a larger MTU than any before', c => { c.hosts[0].mtu = 9000; }, ['mtu']],
 ] as const satisfies readonly (readonly [string, (config: typeof BASE) => void, readonly string[]])[];
 for (const [what, change, keys] of changes) {
