@@ -11,7 +11,7 @@ check() {
   seen=$("$@" 2>&1) || { words='not ok'; ((failures++)); }
   echo "$words $((++checks)) - $name  # $(tail -n 1 <<<"$seen")"
   [[ $words == ok ]] && return
-  sed 's/^/    /' <<<"$seen"
+  tail -n 20 <<<"$seen" | sed 's/^/    /'
   ((must_run)) || return
   is_gone && fail_now 'the gateway has died'
   show drops | sed 's/^/    /'

@@ -3,6 +3,7 @@
 #
 #   run.sh                 the walks of packets; exit 0 when all checks hold, or when this machine cannot (a line begins SKIP)
 #   run.sh tcp             TCP in all its ways, and the end of its sessions
+#   run.sh policy          stateful rules, mappings, hairpins, a site that overlaps
 #   run.sh --record FILE   the walks, and also write the opening scene, as the gateway's underlay saw it, to a pcap file
 #
 # Runs dist/, or the build that CAUSEWAY_DIST names.
@@ -14,7 +15,7 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 dist=${CAUSEWAY_DIST:-$root/dist}
-LIMIT=90 # seconds; then the run is killed and has failed
+LIMIT=110 # seconds; then the run is killed and has failed
 
 skip() { echo "SKIP: $1; nothing was tested"; exit 0; }
 
@@ -23,8 +24,8 @@ record=''
 while (($# > 0)); do
   case $1 in
     --record) record=$(realpath -m -- "${2:?--record needs a file}"); shift 2 ;;
-    walks | tcp) part=$1; shift ;;
-    *) echo "usage: run.sh [walks|tcp] [--record FILE]" >&2; exit 2 ;;
+    walks | tcp | policy) part=$1; shift ;;
+    *) echo "usage: run.sh [walks|tcp|policy] [--record FILE]" >&2; exit 2 ;;
   esac
 done
 
@@ -55,6 +56,7 @@ source "$here/topology.sh"
 source "$here/gateway.sh"
 source "$here/checks.sh"
 source "$here/tcp-checks.sh"
+source "$here/policy-checks.sh"
 
 for kind in veth bridge vxlan; do
   ip link add probe type "$kind" $([[ $kind != vxlan ]] || echo id 1 dstport 4789) 2>/dev/null || skip "this kernel has no $kind device"
@@ -81,6 +83,11 @@ case $part in
     start_gateway tcp.jsonc
     watch_underlay
     tcp_part
+    ;;
+  policy)
+    start_gateway policy.jsonc
+    watch_underlay
+    policy_part
     ;;
 esac
 closing_checks

@@ -21,7 +21,7 @@ async function run(part: string): Promise<{ lines: string[]; code: number | null
 }
 
 /** Every check of one part of the script is one of `t`'s. */
-export async function runPart(t: Test, part: 'walks' | 'tcp'): Promise<void> {
+export async function runPart(t: Test, part: 'walks' | 'tcp' | 'policy'): Promise<void> {
   if (process.platform !== 'linux') {
     t.pass('network namespaces are Linux: nothing was tested');
     return;

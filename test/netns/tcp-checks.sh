@@ -41,9 +41,8 @@ some_session() { says '^[1-9]' sessions "$@"; }
 no_session() { says '^0 ' sessions "$@"; }
 
 serve_tcp() {
-  local place
-  for place in inet red-a red-c; do tcp "$place" serve "$place" >"$dir/$place.tcp" 2>&1 & done
-  for place in inet red-a red-c; do wait_for 10 grep -q ready "$dir/$place.tcp" || fail_now "tcp.py in $place does not start"; done
+  tcp "$1" serve "$1" >"$dir/$1.tcp" 2>&1 &
+  wait_for 10 grep -q ready "$dir/$1.tcp" || fail_now "tcp.py in $1 does not start"
 }
 
 idle_checks() {
@@ -98,7 +97,7 @@ at_least() {
 }
 
 closing_ways() {
-  check 'a half-close: the client closes its side, the answer comes after longer than the closing timers' half_close
+  check 'a half-close: the client closes its side, the answer comes after longer than the closing timers' half_close red-a
   check 'a half-close from the server: the client goes on sending' tcp red-a served "$INTERNET" 1000000
   check 'the server closes first, and the same two ports are used again at once' tcp red-a serverclose "$INTERNET" --from-port 31000
   check 'a reset by the client reaches the server' tcp red-a reset "$INTERNET" client --from-port 31001
@@ -108,14 +107,15 @@ closing_ways() {
   check 'a connection from the Internet that resets' tcp inet reset 203.0.113.10 client
 }
 
+# half_close NAMESPACE
 half_close() {
   local key
-  begin half red-a halfclose "$INTERNET" 500000 --from-port 31002
+  begin half "$1" halfclose "$INTERNET" 500000 --from-port 31002
   heard half 'closed one side' || return 1
   key=$(grep -oE 'key [^ ]+' "$dir/half.out" | cut -d ' ' -f 2)
   wait_for 5 some_session "s['inside']['port'] == 31002 and s['state'] == 'in-fin'" || { echo 'the session has not seen the FIN'; show sessions --port 31002; return 1; }
   wait_for 15 some_session "s['inside']['port'] == 31002 and s['ageSeconds'] > $TCP_TRANSITORY" || { echo 'it did not live that long'; return 1; }
-  tcp red-a go-on "$INTERNET" "$key" >/dev/null || return 1
+  tcp "$1" go-on "$INTERNET" "$key" >/dev/null || return 1
   tell half go
   ended half
 }
@@ -137,7 +137,8 @@ simultaneous_open() {
 }
 
 tcp_part() {
-  serve_tcp
+  local place
+  for place in inet red-a red-c; do serve_tcp "$place"; done
   parallel_checks
   check 'a simultaneous open: both send a SYN, neither a SYN+ACK first' simultaneous_open
   closing_ways
