@@ -79,11 +79,9 @@ export function forgetFlow(p: Packet, { nat, policy }: Context): void {
     return;
   }
   const { flows } = nat;
-  const src = p.src3 | 0, dst = p.dst3 | 0, ports = p.sport << 16 | p.dport, back = p.dport << 16 | p.sport, scope = p.tenant << 8 | p.protocol;
-  const there = flows.hash(scope, src, dst, ports), thence = flows.hash(scope, dst, src, back);
+  const src = p.src3 | 0, dst = p.dst3 | 0;
   for (const kind of PLAIN_KINDS) {
-    const key = flowKey(p.tenant, p.protocol, kind);
-    const out = flows.find(key, src, dst, ports, there), home = flows.find(key, dst, src, back, thence);
+    const out = flows.findPlain(kind, p.tenant, p.protocol, src, dst, p.sport << 16 | p.dport), home = flows.findPlain(kind, p.tenant, p.protocol, dst, src, p.dport << 16 | p.sport);
     if (out >= 0 && !nat.isOpen(out)) flows.removePlain(out);
     if (home >= 0 && !nat.isOpen(home)) flows.removePlain(home);
   }

@@ -18,7 +18,7 @@ import { isOlder, whyNotSession } from './nat/allowed.js';
 import { TcpState, letsPass } from './nat/tcp-state.js';
 import { NONE, PeerKind, RecordKind, Via, type Policy } from './policy.js';
 import type { Connections, Ends } from './tables/connections.js';
-import { F_DST, F_PORTS, F_SRC, Kind, flowKey } from './tables/flows.js';
+import { F_DST, F_PORTS, F_SRC, Kind } from './tables/flows.js';
 import type { NatState } from './tables/nat-state.js';
 import { RevokedKind, Why, type Revoked } from './tables/revoked.js';
 
@@ -173,8 +173,7 @@ export class Review {
   #hasReverse(at: number): boolean {
     const { flows } = this.#nat, { words } = flows;
     const src = words[at + F_SRC], dst = words[at + F_DST], ports = words[at + F_PORTS] << 16 | words[at + F_PORTS] >>> 16;
-    const tenant = words[at] >>> 16, protocol = words[at] >>> 8 & 0xff, hash = flows.hash(tenant << 8 | protocol, dst, src, ports);
-    return [Kind.fromHost, Kind.fromSite, Kind.fromUplink].some(kind => flows.find(flowKey(tenant, protocol, kind), dst, src, ports, hash) >= 0);
+    return [Kind.fromHost, Kind.fromSite, Kind.fromUplink].some(kind => flows.findPlain(kind, words[at] >>> 16, words[at] >>> 8 & 0xff, dst, src, ports) >= 0);
   }
 
   #sessionEnds(session: number): void {

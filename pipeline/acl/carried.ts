@@ -8,7 +8,7 @@ import { letsPass } from '../nat/tcp-state.js';
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { Walk, type Packet } from '../packet.js';
 import { PeerKind } from '../policy.js';
-import { F_LANE, Kind, flowKey } from '../tables/flows.js';
+import { F_LANE, Kind } from '../tables/flows.js';
 
 /** Whether `p` belongs to a live flow of an earlier policy that nobody has looked at since. */
 export function carriedOver(p: Packet, { nat, policy }: Context): boolean {
@@ -19,9 +19,8 @@ export function carriedOver(p: Packet, { nat, policy }: Context): boolean {
   if (p.next === Walk.uplinkNat) {
     at = nat.findSession(p.tenant, p.protocol, p.dst3, p.dport, p.src3, p.sport);
   } else {
-    const src = p.src3 | 0, dst = p.dst3 | 0, ports = p.sport << 16 | p.dport;
     const from = kind === PeerKind.host ? Kind.fromHost : kind === PeerKind.site ? Kind.fromSite : Kind.fromUplink;
-    at = flows.find(flowKey(p.tenant, p.protocol, from), src, dst, ports, flows.hash(p.tenant << 8 | p.protocol, src, dst, ports));
+    at = flows.findPlain(from, p.tenant, p.protocol, p.src3 | 0, p.dst3 | 0, p.sport << 16 | p.dport);
   }
   if (at < 0 || !isOlder(flows.words[at + F_LANE] >>> 24, policy.generation)) return false;
   if (!nat.isOpen(at)) return true;

@@ -151,6 +151,11 @@ export class FlowTable {
     return -1;
   }
 
+  /** The record of a flow from such a sender, or -1. An uplink's are hashed without their tenant, which only their look-up tells. */
+  findPlain(kind: number, tenant: number, protocol: number, src: number, dst: number, ports: number): number {
+    return this.find(flowKey(tenant, protocol, kind), src, dst, ports, this.hash(kind === Kind.fromUplink ? protocol : tenant << 8 | protocol, src, dst, ports));
+  }
+
   /** Claim a record for a key with this hash: its word index, -1 where there is no room. Nobody sees it before `publish`. */
   claim(hash: number): number {
     const first = this.first(hash), second = this.#second(hash), near = this.#roomier(hash);
