@@ -80,7 +80,7 @@ const limits = section('limits', 'How much the gateway holds. All of it is alloc
   subscribers: preset(whole('inside addresses', 1, 16777216), 65536, 'Inside addresses with NAT state at once, all tenants together.', 100000),
   portBlocks: preset(whole('blocks', 1, 16777216), 65536, 'Blocks of external ports in use at once, all tenants together; see nat.blocks.', 100000),
   connections: preset(whole('connections', 1, 16777216), 65536, 'Connections that stateful rules remember at once, all tenants together, one for each VM’s side of a flow; a packet that would need another is dropped.', 1000000),
-  records: preset(whole('records', 1, 8000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
+  records: preset(whole('records', 1, 4000000), 1048576, 'Lookup records of all tenants together; a file with more is refused.', 2000000),
   fragments: preset(whole('datagrams', 1, 1048576), 4096, 'Fragmented datagrams whose ports are remembered at once.'),
   heldFragments: preset(whole('fragments', 0, 65536), 1024, 'Slots for fragments that came before their first one; 0 drops those.'),
 });

@@ -2,8 +2,9 @@
 import type { Control } from './control.js';
 import { jsonAnswer, type Route } from './http.js';
 import { queuesOf } from './queues.js';
+import type { RuleStatus } from './rules.js';
 import type { SessionList } from './sessions.js';
-import { ailmentsOf, dropsOf, sessionsOf, statusOf, tenantsOf, type DropStatus, type TenantStatus } from './status.js';
+import { ailmentsOf, dropsOf, rulesOf, sessionsOf, statusOf, tenantsOf, type DropStatus, type TenantStatus } from './status.js';
 
 export type StatusAnswer = ReturnType<typeof statusOf> & {
   /** What is wrong, in sentences; a gateway that is well has none. */
@@ -12,6 +13,7 @@ export type StatusAnswer = ReturnType<typeof statusOf> & {
 export interface TenantsAnswer { readonly tenants: readonly TenantStatus[] }
 export type SessionsAnswer = SessionList;
 export type QueuesAnswer = ReturnType<typeof queuesOf>;
+export interface RulesAnswer { readonly rules: readonly RuleStatus[] }
 export interface DropsAnswer { readonly drops: readonly DropStatus[] }
 
 export function adminRoutes(control: Control): Record<string, Route> {
@@ -20,6 +22,7 @@ export function adminRoutes(control: Control): Record<string, Route> {
     '/v1/tenants': query => jsonAnswer({ tenants: tenantsOf(control, query) } satisfies TenantsAnswer),
     '/v1/sessions': query => jsonAnswer(sessionsOf(control, query) satisfies SessionsAnswer),
     '/v1/drops': query => jsonAnswer({ drops: dropsOf(control, query) } satisfies DropsAnswer),
+    '/v1/rules': query => jsonAnswer({ rules: rulesOf(control, query) } satisfies RulesAnswer),
     '/v1/queues': () => jsonAnswer(queuesOf(control) satisfies QueuesAnswer),
   };
 }

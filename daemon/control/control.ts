@@ -23,6 +23,7 @@ import { dropLeft, keyBytes, makeQueues, packetsByQueue, Recent, waitingIn, type
 import type { ReceiveMode } from './receive-mode.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { Shortages } from './shortages.js';
+import { RuleCounts } from './rules.js';
 import { ledgerRows, LOOK_MS } from './status.js';
 import { TenantIds } from '../tables.js';
 import { Watch } from './watch.js';
@@ -61,6 +62,7 @@ export class Control {
   /** Null where workers receive by themselves. */
   readonly queues: Queues | null;
   readonly recent = new Recent();
+  readonly ruleCounts: RuleCounts;
   /** Workers that had a packet in hand when they died, and it has been counted. */
   readonly #counted = new Set<number>();
   /** Workers that died and left what could not be put right yet; their successors wait for it. */
@@ -114,6 +116,7 @@ export class Control {
     this.nat = this.overseer.nat;
     this.counters = Array.from({ length: threads }, makeCounters);
     this.policy = policy;
+    this.ruleCounts = new RuleCounts(policy);
     this.#view = new Policy(policy);
     this.#shortages = new Shortages(this.ledgers, this.counters, log);
     this.#watch = new Watch(this.counters);
@@ -215,7 +218,9 @@ export class Control {
     log.level = answer.gateway.logLevel;
     const before = this.nat.revoked;
     this.#view = new Policy(policy);
+    this.ruleCounts.add(policy);
     await this.crew.adopt(policy);
+    this.ruleCounts.settle();
     await this.#revoke(this.#view);
     log.info({ file, generation: policy.generation, tenants: this.tenantCount, revokedSessions: this.nat.revoked - before }, 'config reloaded');
     this.crew.forget();

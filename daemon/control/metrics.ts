@@ -8,6 +8,7 @@ import type { Control } from './control.js';
 import { SEND_ERRORS, sumCounters, type SocketCounts } from '../worker/counters.js';
 import { kernelDrops } from './kernel-drops.js';
 import { queuesOf } from './queues.js';
+import { measured } from './rules.js';
 import { RECEIVE_MODES } from './receive-mode.js';
 import { ailmentsOf, ledgerRows, socketWords } from './status.js';
 import { VERSION } from '../version.js';
@@ -20,6 +21,7 @@ interface Scene {
   readonly lost: readonly (number | undefined)[];
   readonly imbalanced: boolean;
   readonly queues: ReturnType<typeof queuesOf>;
+  readonly measured: readonly { readonly tenant: string; readonly rule: string; readonly packets: number; readonly bytes: number }[];
 }
 type Put = (value: number, labels?: Record<string, string>) => void;
 interface Metric {
@@ -59,6 +61,14 @@ export const METRICS = {
   causeway_drops_total: {
     type: 'counter', labels: ['tenant', 'reason'], help: 'Packets dropped, by reason (pipeline/DROPS.md); only what happened',
     read: ({ tenants }, put) => tenants.forEach(({ tenant, totals: { drops } }) => Object.entries(drops).forEach(([reason, n]) => put(n, { tenant, reason }))),
+  },
+  causeway_rule_packets_total: {
+    type: 'counter', labels: ['tenant', 'rule'], help: 'Packets that reached a rule whose action is measure, and matched it',
+    read: ({ measured }, put) => measured.forEach(({ tenant, rule, packets }) => put(packets, { tenant, rule })),
+  },
+  causeway_rule_bytes_total: {
+    type: 'counter', labels: ['tenant', 'rule'], help: 'Bytes of those, inner IP packets',
+    read: ({ measured }, put) => measured.forEach(({ tenant, rule, bytes }) => put(bytes, { tenant, rule })),
   },
   causeway_ledger_imbalance: {
     type: 'gauge', labels: [], help: '1 when in differs from forwarded + dropped + consumed + held, or out from forwarded + copies + originated: a fault in the gateway',
@@ -131,6 +141,7 @@ export function makeMetrics(control: Control): { readonly contentType: string; s
       const [lost, ailments] = await Promise.all([kernelDrops(control.crew.bound), ailmentsOf(control)]);
       const scene: Scene = {
         control, lost, queues: queuesOf(control), sends: sumCounters(control.counters), imbalanced: ailments.some(what => what.startsWith('ledger')),
+        measured: measured(control.policy, control.ruleCounts).map(({ tenant, rule, count }) => ({ tenant: control.ids.nameOf(tenant), rule, ...count })),
         tenants: ledgerRows(control).map(([row, tenant]) => ({ row, tenant, totals: totals(control.ledgers, [row]) })),
       };
       for (const { read, series } of metrics) {

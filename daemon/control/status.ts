@@ -8,6 +8,7 @@ import { readClock } from '../worker/clock.js';
 import type { Control } from './control.js';
 import { lastBeat, sumCounters } from '../worker/counters.js';
 import type { Listen } from '../worker/messages.js';
+import { listRules, type RuleStatus } from './rules.js';
 import { listSessions, type SessionList } from './sessions.js';
 import { VERSION } from '../version.js';
 
@@ -96,6 +97,12 @@ export function dropsOf(control: Control, query: URLSearchParams): DropStatus[] 
     const { severity, help, source } = REASONS[reason as ReasonName];
     return { tenant, reason, severity, count, help, source };
   })).sort((a, b) => b.count - a.count);
+}
+
+/** Rules in the order in which they are asked. */
+export function rulesOf(control: Control, query: URLSearchParams): RuleStatus[] {
+  const only = tenantNumber(control, query);
+  return listRules(control.policy, control.ruleCounts, ledgerRows(control).filter(([row]) => only === undefined || row === only));
 }
 
 export function sessionsOf(control: Control, query: URLSearchParams): SessionList {

@@ -1,12 +1,13 @@
 /** `causeway show`: what a running daemon holds and has counted, asked over its admin socket. */
 import { nearest } from '../../config/problems.js';
-import type { DropsAnswer, QueuesAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
+import type { DropsAnswer, QueuesAnswer, RulesAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
 import { getJson, Unreachable } from '../cli/admin-client.js';
 import { defaultSockets, findSocket } from '../control/admin-socket.js';
 import { readArgs, readNumber, type Values } from '../cli/args.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
 import { readConfigFile, renderProblems } from '../cli/config-file.js';
 import { renderQueues } from '../cli/queues.js';
+import type { RuleStatus } from '../control/rules.js';
 import type { SessionRow } from '../control/sessions.js';
 import type { DropStatus, TenantStatus } from '../control/status.js';
 import { renderBytes, renderSeconds, renderTable } from '../cli/table.js';
@@ -27,12 +28,13 @@ const NOUNS: Readonly<Record<string, Noun>> = {
   tenants: { filters: ['tenant'], render: renderTenants },
   sessions: { filters: ['tenant', 'ca', 'port', 'limit'], render: renderSessions },
   drops: { filters: ['tenant'], render: renderDrops },
+  rules: { filters: ['tenant'], render: renderRules },
   queues: { filters: [], render: (answer, width) => renderQueues(answer as QueuesAnswer, width) },
 };
 const FILTERS = ['tenant', 'ca', 'port', 'limit'] as const;
 
 export const verb: Verb = {
-  summary: 'tenants, sessions, drops or queues of a running daemon',
+  summary: 'tenants, sessions, drops, rules or queues of a running daemon',
   help: `Usage: causeway show NOUN [filters] [--json] [-c CONFIG | --socket PATH]
 
 Asks a running daemon over its admin socket. Nothing is changed, and no packet waits for the answer.
@@ -41,6 +43,9 @@ Asks a running daemon over its admin socket. Nothing is changed, and no packet w
               sessions; "-" are packets that no tenant can be charged with
   sessions    NAT sessions: inside (CA), outside (pool), remote, TCP state, how long still and how long already
   drops       packets dropped, by tenant and reason, with the reason's meaning; most first
+  rules       access rules in the order in which they are asked, outbound ones first. A rule that measures has counted every
+              packet that reached it, with its inner bytes; one that allows or denies those it was asked about, which are
+              the first packets of flows and whatever else does not take the fast path
   queues      how datagrams are spread over workers: by the dispatcher, with its indirection table and rings, or by the
               kernel, with each worker's sockets
 
@@ -140,6 +145,24 @@ function renderSessions(answer: unknown, width: number): string {
     { title: 'age', right: true, cell: s => renderSeconds(s.ageSeconds) },
   ], sessions, width);
   return matching > sessions.length ? `${table}${sessions.length} of ${matching} sessions; --limit shows more\n` : table;
+}
+
+function renderRules(answer: unknown, width: number): string {
+  const { rules } = answer as RulesAnswer;
+  if (rules.length === 0) return 'no rules, which allows everything\n';
+  return renderTable<RuleStatus>([
+    { title: 'tenant', cell: r => r.tenant },
+    { title: 'direction', cell: r => r.direction },
+    { title: 'weight', right: true, cell: r => r.weight },
+    { title: 'rule', cell: r => r.name },
+    { title: 'action', cell: r => r.idleTimeout === null ? r.action : `${r.action}, stateful ${renderSeconds(r.idleTimeout)}` },
+    { title: 'protocol', cell: r => r.protocol },
+    { title: 'local', cell: r => r.local },
+    { title: 'remote', cell: r => r.remote },
+    { title: 'packets', right: true, cell: r => r.packets },
+    { title: 'bytes', right: true, cell: r => renderBytes(r.bytes) },
+    { title: 'line', right: true, cell: r => r.line },
+  ], rules, width);
 }
 
 function renderDrops(answer: unknown, width: number): string {

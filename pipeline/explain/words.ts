@@ -141,7 +141,7 @@ export function routeText(policy: Policy, route: number, p: Packet): string {
   }
 }
 
-const ACTION_WORDS: readonly string[] = Object.keys(Action);
+export const ACTION_WORDS: readonly string[] = Object.keys(Action);
 
 export function ruleText(policy: Policy, rule: number): string {
   const { rules } = policy;

@@ -229,6 +229,21 @@ const ACLS: readonly Case[] = [
   ['two rules of one name', { 'tenants[0].acls[1]': { name: 'no-ssh', action: 'deny', direction: 'outbound' } }, 'tenants[0].acls[1].name', /has a rule of this name/],
   ['two rules that contradict each other', { 'tenants[0].acls[1]': { weight: 10, action: 'allow', direction: 'inbound', protocol: 'tcp', localPort: 22 } }, 'tenants[0].acls[1]', /matches the same as the rule of line \d+/],
   ['an action nobody knows', { 'tenants[0].acls[0].action': 'drop' }, 'tenants[0].acls[0].action', /not "allow" or "deny" or "measure"/],
+  ['a stateful rule that denies', { 'tenants[0].acls[0].stateful': true }, 'tenants[0].acls[0].stateful', /a stateful rule that denies .*or allow/],
+  ['a stateful rule that measures', { 'tenants[0].acls[0].action': 'measure', 'tenants[0].acls[0].stateful': true }, 'tenants[0].acls[0].stateful', /that measures/],
+  ['an idle timeout without state', { 'tenants[0].acls[0].idleTimeout': 60 }, 'tenants[0].acls[0].idleTimeout', /keeps no state .*"stateful": true/],
+  ['an idle timeout of nothing', { 'tenants[0].acls[0].action': 'allow', 'tenants[0].acls[0].stateful': true, 'tenants[0].acls[0].idleTimeout': 0 }, 'tenants[0].acls[0].idleTimeout', /out of range/],
+  ['two rules that measure the same', { 'tenants[0].acls[0].action': 'measure', 'tenants[0].acls[1]': { weight: 10, action: 'measure', direction: 'inbound', protocol: 'tcp', localPort: 22 } }, 'tenants[0].acls[1]', /matches the same .*keep one/],
+  ['a local MAC that no record has', { 'tenants[0].acls[0].local': '00:15:5d:00:09:09' }, 'tenants[0].acls[0].local', /no record of tenant red has this MAC, so the rule never matches/],
+  ['a group MAC', { 'tenants[0].acls[0].remote': '01:00:5e:00:00:01' }, 'tenants[0].acls[0].remote', /a group MAC/],
+  ['neither address nor MAC', { 'tenants[0].acls[0].remote': '00:15:5d:00:09' }, 'tenants[0].acls[0].remote', /not an IPv6 address/],
+  ['a rule of a subnet about what lies elsewhere', { 'tenants[0].subnets[0].acls': [{ action: 'deny', direction: 'inbound', local: '10.0.1.7' }] }, 'tenants[0].subnets[0].acls[0].local', /nothing of web, line \d+, so the rule never matches .*10\.0\.0\.0\/24/],
+  ['a rule of a record about another', { 'tenants[0].records[0].acls': [{ action: 'deny', direction: 'inbound', local: '10.0.0.6' }] }, 'tenants[0].records[0].acls[0].local', /nothing of the record, line \d+, .*10\.0\.0\.5/],
+  ['a rule of a subnet about a family it does not have', { 'tenants[0].subnets[0].acls': [{ action: 'deny', direction: 'inbound', remote: '2001:db8::/32' }] }, 'tenants[0].subnets[0].acls[0].remote', /IPv6, of which web, line \d+ has nothing/],
+  ['a rule of a subnet about ICMPv6, which it does not have', { 'tenants[0].subnets[0].acls': [{ action: 'deny', direction: 'inbound', protocol: 'icmpv6' }] }, 'tenants[0].subnets[0].acls[0].protocol', /IPv6, of which web/],
+  ['a rule of a record without a CA', { 'tenants[0].records[3]': { type: 'wildcard', vsid: 5001, mac: '00:15:5d:00:01:09', host: 'host-a', acls: [{ action: 'deny', direction: 'inbound' }] } }, 'tenants[0].records[3].acls[0]', /a record without a CA .*under the tenant/],
+  ['a rule of a subnet that the tenant has already', { 'tenants[0].acls[1]': { action: 'deny', direction: 'outbound', local: '10.0.0.0/24' }, 'tenants[0].subnets[0].acls': [{ action: 'deny', direction: 'outbound' }] }, 'tenants[0].acls[1]', /matches the same as the rule of line \d+/],
+  ['two rules of one name, one of them a record’s', { 'tenants[0].records[0].acls': [{ name: 'no-ssh', action: 'deny', direction: 'outbound' }] }, 'tenants[0].acls[0].name', /line \d+ has a rule of this name/],
   ['a weight with a fraction', { 'tenants[0].acls[0].weight': 1.5 }, 'tenants[0].acls[0].weight', /not a whole number/],
 ];
 
@@ -253,6 +268,24 @@ t.test('the base config has no problems', async t => { t.same(problemsOf(edited(
 
 t.test('a site may be wider than the tenant\'s own subnets and pool: the Internet by way of headquarters', async t => {
   t.same(problemsOf(edited({ 'tenants[0].sites[0].prefixes': ['0.0.0.0/0'] })), []);
+});
+
+t.test('rules of subnets and records are rules of the tenant about them, in the order of the file', async t => {
+  const { tenants: [{ acls }] } = configOf(edited({
+    'tenants[0].subnets[1].prefix6': '2001:db8:2::/64', 'tenants[0].subnets[1].acls': [{ action: 'deny', direction: 'inbound' }, { action: 'allow', direction: 'inbound', local: '10.0.1.128/25', stateful: true }],
+    'tenants[0].records[0].acls': [{ name: 'mine', action: 'measure', direction: 'outbound', local: '10.0.0.0/8' }, { action: 'deny', direction: 'outbound', local: '00-15-5D-00-01-05', remote: '00155d000109' }],
+    'tenants[0].acls[1]': { action: 'allow', direction: 'outbound' },
+  }));
+  t.same(acls.map(({ name, scope, local, localMac, remoteMac, stateful, idleTimeout }) => [
+    name, Object.values(scope).join(' '), local?.map(prefix => prefix.text).join() ?? null, localMac?.text ?? null, remoteMac?.text ?? null, stateful && idleTimeout,
+  ]), [
+    ['acl-db-1', 'subnet 5002', '10.0.1.0/24,2001:db8:2::/64', null, null, false],
+    ['acl-db-2', 'subnet 5002', '10.0.1.128/25', null, null, 3600],
+    ['mine', 'record 10.0.0.5', '10.0.0.5/32', null, null, false],
+    ['acl-10.0.0.5-2', 'record 10.0.0.5', '10.0.0.5/32', '00:15:5d:00:01:05', '00:15:5d:00:01:09', false],
+    ['no-ssh', 'tenant', null, null, null, false],
+    ['acl-2', 'tenant', null, null, null, false],
+  ]);
 });
 
 t.test('mappings of ports, ranges, addresses and prefixes stand beside each other', async t => {

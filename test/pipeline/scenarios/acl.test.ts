@@ -3,7 +3,7 @@ import t from 'tap';
 import { expectLedger } from '../../support/expect.js';
 import { echo, ethernet, ip, tcp, udp } from '../../support/frames.js';
 import type { Lab } from '../../support/lab.js';
-import { BLUE_KEY, FAR, FAR6, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm } from '../../support/world.js';
+import { BLUE_KEY, FAR, FAR6, GATEWAY_MAC, HQ_KEY, NAT_PORT, RED_KEY, RED_POOL, fromHost, fromSite, fromUplink, fromVm, makeWorld, vm } from '../../support/world.js';
 
 type Acl = Record<string, unknown>;
 const A = vm('nv4'), B = vm('vx4', 'db'), BESIDE = vm('vx4');
@@ -124,6 +124,60 @@ t.test('design §5: NAT or not, an entry sees customer addresses and ports, neve
   t.equal(fromVm(other, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
   t.equal(fromUplink(other, 'inet', udp(FAR, 53, RED_POOL, NAT_PORT)), 'forwarded');
   expectLedger(t, other, { red: { forwarded: 3 } });
+});
+
+t.test('design §5: measure, deny, allow at equal weight, whatever they are written under; a subnet’s and a CA’s rules are about them alone', async t => {
+  const lab = makeWorld((_config, red) => {
+    const [web, db] = red.subnets as Record<string, unknown>[];
+    web.acls = [{ name: 'web-out', action: 'deny', direction: 'outbound', protocol: 'udp', remotePort: 1 }, { name: 'web-in', action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 2 }];
+    db.acls = [{ name: 'db-in', action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 3, weight: 1 }];
+    const own = (red.records as Record<string, unknown>[]).find(record => record.ca === B.ca);
+    if (own !== undefined) own.acls = [{ name: 'b-in', action: 'allow', direction: 'inbound', protocol: 'udp', localPort: 3, weight: 2 }];
+    red.acls = [];
+  });
+  const C = vm('nv4', 'db');
+  t.equal(fromVm(lab, A, udp(A.ca, 9, B.ca, 1)), 'acl_denied', 'the subnet of the sender');
+  t.equal(fromVm(lab, A, udp(A.ca6, 9, B.ca6, 1)), 'acl_denied', 'in both families');
+  t.equal(fromVm(lab, B, udp(B.ca, 9, A.ca, 1)), 'forwarded', 'not of another');
+  t.equal(fromVm(lab, B, udp(B.ca, 9, A.ca, 2)), 'acl_denied', 'the subnet of the receiver');
+  t.equal(fromVm(lab, A, udp(A.ca, 9, B.ca, 2)), 'forwarded');
+  t.equal(fromVm(lab, A, udp(A.ca, 9, B.ca, 3)), 'forwarded', 'the CA’s own rule is heavier');
+  t.equal(fromVm(lab, A, udp(A.ca, 9, C.ca, 3)), 'acl_denied', 'and is its own');
+  t.equal(fromVm(lab, A, udp(A.ca6, 9, B.ca6, 3)), 'acl_denied', 'its other address is another record');
+  expectLedger(t, lab, { red: { forwarded: 3, acl_denied: 5 } });
+});
+
+t.test('wire-facts §9.7: MACs as the VM sees them: its record’s own, and on the other side the gateway’s where it routes', async t => {
+  const cases: readonly (readonly [string, Acl, readonly [routed: boolean, bridged: boolean]])[] = [
+    ['outbound, local is the sender', { direction: 'outbound', local: A.mac }, [true, true]],
+    ['outbound, local is another', { direction: 'outbound', local: B.mac }, [false, false]],
+    ['outbound, remote is the gateway', { direction: 'outbound', remote: GATEWAY_MAC }, [true, false]],
+    ['outbound, remote is the neighbor', { direction: 'outbound', remote: BESIDE.mac }, [false, true]],
+    ['inbound, local is the receiver that is routed to', { direction: 'inbound', local: B.mac }, [true, false]],
+    ['inbound, local is the receiver beside', { direction: 'inbound', local: BESIDE.mac }, [false, true]],
+    ['inbound, remote is the gateway', { direction: 'inbound', remote: GATEWAY_MAC }, [true, false]],
+    ['inbound, remote is the sender', { direction: 'inbound', remote: A.mac }, [false, true]],
+    ['with an address', { direction: 'outbound', local: A.mac, remote: B.ca }, [true, false]],
+    ['in capitals and with hyphens', { direction: 'outbound', local: A.mac.toUpperCase().replaceAll(':', '-') }, [true, true]],
+  ];
+  for (const [name, acl, [routed, bridged]] of cases) {
+    const lab = withAcls({ ...acl, action: 'deny' });
+    t.equal(fromVm(lab, A, udp(A.ca, 1, B.ca, 2)), routed ? 'acl_denied' : 'forwarded', `${name}, routed`);
+    t.equal(fromHost(lab, 'nv4', A.vsid, ethernet(BESIDE.mac, A.mac, udp(A.ca, 1, BESIDE.ca, 2))), bridged ? 'acl_denied' : 'forwarded', `${name}, bridged`);
+  }
+  const inwards = withAcls({ direction: 'inbound', action: 'deny', local: A.mac, remote: GATEWAY_MAC });
+  t.equal(fromUplink(inwards, 'core', udp('172.16.0.9', 1, A.ca, 2), RED_KEY), 'acl_denied', 'from outside it is the gateway, too');
+  t.equal(fromUplink(inwards, 'core', udp('172.16.0.9', 1, BESIDE.ca, 2), RED_KEY), 'forwarded');
+  t.equal(fromSite(inwards, HQ_KEY, udp('192.168.50.9', 1, A.ca, 2)), 'acl_denied');
+  t.equal(fromVm(inwards, B, udp(B.ca6, 1, A.ca6, 2)), 'acl_denied', 'IPv6');
+});
+
+t.test('a VM cannot pass for another by the MAC in its frames, not by the fast path either', async t => {
+  const lab = withAcls({ direction: 'outbound', action: 'deny', local: A.mac });
+  const frame = (mac: string): string => fromHost(lab, 'nv4', A.vsid, ethernet(GATEWAY_MAC, mac, udp(A.ca, 1, B.ca, 2)));
+  for (const mac of [A.mac, '00:15:5d:0f:0f:0f', A.mac]) t.equal(frame(mac), 'acl_denied');
+  const open = withAcls({ direction: 'outbound', action: 'deny', local: BESIDE.mac });
+  for (let i = 0; i < 3; i++) t.equal(fromHost(open, 'nv4', A.vsid, ethernet(GATEWAY_MAC, i === 1 ? BESIDE.mac : A.mac, udp(A.ca, 1, B.ca, 2))), 'forwarded');
 });
 
 t.test('entries are one tenant’s own', async t => {
