@@ -16,6 +16,7 @@ import type { NatState } from './tables/nat-state.js';
 import type { RateLimit } from './tables/rate-limit.js';
 import type { Revoked } from './tables/revoked.js';
 import { SpentPorts } from './tables/spent-ports.js';
+import type { Traffic } from './tables/traffic.js';
 
 /**
  * Where datagrams leave. `mem[at..end)` is the UDP payload, tunnel header first; `peer` numbers its destination in
@@ -61,6 +62,9 @@ export class Context {
   readonly random: Random;
   readonly outlet: Outlet;
   readonly icmpLimit: RateLimit;
+  /** New NAT sessions by tenant; packets and bytes by tenant. */
+  readonly newFlows: RateLimit;
+  readonly traffic: Traffic;
   readonly spentPorts = new SpentPorts();
   /** Views that codecs fill; good until the next packet. */
   readonly gre = new GreView();
@@ -80,7 +84,7 @@ export class Context {
   /** One slot with headroom, for packets that grow and those made here. */
   scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 
-  constructor(parts: { policy: Policy; worker: number; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; connections: Connections; revoked: Revoked }) {
+  constructor(parts: { policy: Policy; worker: number; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; newFlows: RateLimit; traffic: Traffic; connections: Connections; revoked: Revoked }) {
     this.policy = parts.policy;
     this.tallyRow = parts.worker;
     this.tallies = new Tallies(parts.policy.data.tallies, parts.worker);
@@ -90,6 +94,8 @@ export class Context {
     this.random = parts.random;
     this.outlet = parts.outlet;
     this.icmpLimit = parts.icmpLimit;
+    this.newFlows = parts.newFlows;
+    this.traffic = parts.traffic;
     this.connections = parts.connections;
     this.revoked = parts.revoked;
     this.review = new Review(parts.nat, parts.connections, parts.revoked);

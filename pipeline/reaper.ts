@@ -8,6 +8,7 @@ import type { Policy } from './policy.js';
 import { BUSY, type Review } from './review.js';
 import { CONNECTION_WORDS, type Connections } from './tables/connections.js';
 import { F_LANE, F_SEEN, FLOW_WORDS, Kind, isPlain } from './tables/flows.js';
+import { BLOCK_LOCK } from './tables/nat-layout.js';
 import type { NatState } from './tables/nat-state.js';
 import { isPermitLive } from './tables/permits.js';
 import type { Quiet } from './tables/quiet.js';
@@ -37,6 +38,8 @@ export class Reaper {
   #flow = 0;
   #binding = 0;
   #connection = 0;
+  #block = 0;
+  #subscriber = 0;
   #hurriesUntil = -Infinity;
   /** What was taken out here, to be freed as soon as may be; the sweep frees what workers take out. */
   readonly #limbo: Limbo[] = [];
@@ -69,6 +72,7 @@ export class Reaper {
       this.#binding = this.#binding + 1 === sizes.bindings ? 0 : this.#binding + 1;
     }
     this.#sweepConnections(Math.ceil(this.#connectionRecords * part), Math.floor(now / 1000), policy);
+    this.#sweepHolders(Math.min(1, part * round / HURRY_SECONDS), now, policy);
   }
 
   /** Free what was taken out here, in order, as far as nobody can hold it; begin a new lot. */
@@ -149,6 +153,21 @@ export class Reaper {
     if (!isSettled()) this.#review.settleConnection(policy, at, now);
     connections.leave();
     return true;
+  }
+
+  /** Who has used a port block last, and who is still there: of each table the next `part`. Not now, when a worker is at it. */
+  #sweepHolders(part: number, now: number, { timers }: Policy): void {
+    const { blocks, subscribers, locks } = this.#nat;
+    if (blocks.used + subscribers.used === 0 || !locks.tryLock(BLOCK_LOCK)) return;
+    for (let i = Math.ceil(blocks.used * part); i > 0; i--) {
+      this.#block = this.#block + 1 < blocks.used ? this.#block + 1 : 0;
+      blocks.sweep(this.#block, now, timers.portBlock * 1000);
+    }
+    for (let i = Math.ceil(subscribers.used * part); i > 0; i--) {
+      this.#subscriber = this.#subscriber + 1 < subscribers.used ? this.#subscriber + 1 : 0;
+      subscribers.sweep(this.#subscriber, Math.floor(now / 1000));
+    }
+    locks.unlock();
   }
 
   #sweepConnections(records: number, now: number, policy: Policy): void {

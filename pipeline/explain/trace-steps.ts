@@ -25,10 +25,12 @@ import { fit } from '../stages/fit.js';
 import { fragments } from '../stages/fragments.js';
 import { frame } from '../stages/frame.js';
 import { guard } from '../stages/guard.js';
+import { hairpin, turn } from '../stages/hairpin.js';
 import { inner } from '../stages/inner.js';
 import { local } from '../stages/local.js';
 import { natIn, natOut, natTrack } from '../stages/nat.js';
 import { arp, neighbor } from '../stages/neighbor.js';
+import { police } from '../stages/police.js';
 import { netmapIn, netmapOut } from '../stages/netmap.js';
 import { rewrite } from '../stages/rewrite.js';
 import { route, routeInside } from '../stages/route.js';
@@ -58,12 +60,15 @@ const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = ne
   [claimSite, ['claim', tellSite]],
   [netmapIn, ['maps', tellMapIn]],
   [netmapOut, ['maps', tellMapOut]],
+  [police, ['limits', tellPolice]],
   [aclOut, ['acl', (p, c) => tellAcl(p, c, 1)]],
   [aclIn, ['acl', (p, c) => (p.family === 0 ? null : tellAcl(p, c, 0))]],
   [route, ['route', tellRoute]],
   [routeInside, ['route', tellRoute]],
   [local, ['local', tellLocal]],
   [ttl, ['ttl', tellTtl]],
+  [hairpin, ['hairpin', (p, _c, verdict) => ({ text: verdict === 0 ? "to the tenant's own pool: out and in again" : `nothing inside for ${end(p, p.dst3, p.dport)}` })]],
+  [turn, ['hairpin', p => ({ text: p.quoteAt >= 0 ? `comes in from ${ipv4Text(p.src3)}` : `comes in from ${end(p, p.src3, p.sport)}` })]],
   [natOut, ['nat', tellNatOut]],
   [natIn, ['nat', tellNatIn]],
   [natTrack, ['session', tellTrack]],
@@ -109,6 +114,11 @@ function tellGre(p: Packet, c: Context, verdict: number): Told {
   const key = p.key < 0 ? 'GRE without a key' : `GRE, key ${p.key}`;
   if (c.policy.peers.kind[p.peer] !== PeerKind.site) return { text: key };
   return { text: `${key}: ${peerText(c.policy, p.peer)} of tenant ${tenantText(c.policy, p.tenant)}`, line: c.policy.peers.line[p.peer] };
+}
+
+function tellPolice(p: Packet, c: Context, verdict: number): Told {
+  if (c.policy.quotas.hasRates[p.tenant] === 0) return null;
+  return { text: verdict === 0 ? "within the tenant's packets and bytes a second" : `tenant ${tenantText(c.policy, p.tenant)} has had its packets or bytes of this second`, line: c.policy.tenants.line[p.tenant] };
 }
 
 function tellAdmit(p: Packet, c: Context, verdict: number): Told {
@@ -247,7 +257,7 @@ function tellNatOut(p: Packet, c: Context, verdict: number): Told {
   const line = policy.tenants.natLine[p.tenant];
   if (verdict !== 0) return { text: `no way out through tenant ${tenantText(policy, p.tenant)}'s NAT`, line };
   if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line };
-  const mapping = policy.mappingsOutside.find(p.protocol, p.natAddress, p.natPort, 0, 0);
+  const mapping = policy.mapped.findOutside(p.tenant, p.protocol, p.natAddress, p.natPort);
   const text = `${end(p, p.src3, p.sport)} is ${end(p, p.natAddress, p.natPort)} outside`;
   if (mapping >= 0 && nat.isStatic(nat.bindingOf(p.session))) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
   return { text, line };
@@ -257,7 +267,7 @@ function tellNatIn(p: Packet, c: Context, verdict: number): Told {
   const { policy } = c;
   if ((p.rewrites & Rewrite.natIn) === 0) return verdict > 0 ? { text: `nothing inside for ${end(p, p.dst3, p.dport)}`, line: policy.tenants.natLine[p.tenant] } : null;
   if (p.quoteAt >= 0) return { text: `error about a session; ${rewriteTexts(p)[0]}`, line: policy.tenants.natLine[p.tenant] };
-  const mapping = policy.mappingsOutside.find(p.protocol, p.natAddress, p.natPort, 0, 0);
+  const mapping = policy.mapped.findOutside(p.tenant, p.protocol, p.natAddress, p.natPort);
   const text = `${end(p, p.natAddress, p.natPort)} is ${end(p, p.dst3, p.dport)} inside`;
   if (mapping >= 0) return { text: `${text}, by a static mapping`, line: policy.mappings.line[mapping] };
   return { text: `${text}, by a binding`, line: policy.tenants.natLine[p.tenant] };

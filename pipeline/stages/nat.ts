@@ -13,12 +13,13 @@ import { Fate, seconds, type Context } from '../context.js';
 import { allowsBinding, isOlder } from '../nat/allowed.js';
 import { admits } from '../nat/filter.js';
 import { findLiveSession } from '../nat/live.js';
-import { bindToPool } from '../nat/ports.js';
+import { bindFixed, bindToPool } from '../nat/ports.js';
+import { refuseBinding, refuseSession } from '../nat/quota.js';
 import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Filtering } from '../policy.js';
 import { Reason } from '../reasons.js';
-import { FROM_OUTSIDE, TAKEN, type NatState } from '../tables/nat-state.js';
+import { FROM_OUTSIDE, type NatState } from '../tables/nat-state.js';
 import { permit } from '../tables/permits.js';
 import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
@@ -125,6 +126,8 @@ function trackOut(p: Packet, c: Context, chain: number): number {
   if (!mayOpen(p)) return Reason.nat_tcp_not_syn;
   if (isReply(p.icmpType)) return Reason.nat_no_session;
   if (!nat.hasRoom) return Reason.nat_sessions_spent; // before a binding is made for nothing
+  const refusal = refuseSession(p, c, src);
+  if (refusal !== 0) return refusal;
   p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, -1, chain);
   while (p.binding >= 0 && !isKept(p, c)) p.binding = nat.findInside(p.tenant, p.protocol, src, p.sport, now, c.policy.timers, p.binding, chain);
   const isNew = p.binding < 0;
@@ -162,11 +165,16 @@ function trackIn(p: Packet, c: Context, chain: number): number {
   if (isNew) {
     if (p.mapping < 0) return Reason.nat_no_binding;
     if (isReply(p.icmpType)) return Reason.nat_no_session; // to a query that nobody has asked
-    p.binding = nat.bind(p.tenant, p.protocol, p.dst3, p.dport, p.natAddress, p.natPort, true, policy.generation, now, chain);
-    if (p.binding === TAKEN) return Reason.nat_no_binding; // by one that is not to be used
-    if (p.binding < 0) return Reason.nat_bindings_spent;
   } else if (!admits(policy, nat, p.binding, p.src3)) {
     return Reason.nat_filtered;
+  }
+  const refusal = refuseSession(p, c, p.dst3 | 0);
+  if (refusal !== 0) return refusal;
+  if (isNew) {
+    const binding = bindFixed(p, c, p.dst3 | 0, p.dport, p.natAddress, p.natPort, chain, now);
+    if (binding === -Reason.nat_ports_spent) return Reason.nat_no_binding; // there is one, that is not to be used
+    if (binding < 0) return -binding;
+    p.binding = binding;
   }
   return open(p, c, p.src3 | 0, remotePort, TcpState.outInit, isNew, chain, now);
 }
@@ -186,20 +194,19 @@ function isKept(p: Packet, { nat, policy }: Context): boolean {
 
 /** A binding for the packet's inside address and port: 0, or the reason why not. */
 function bind(p: Packet, c: Context, chain: number, now: number): number {
-  const { nat, policy } = c;
-  p.mapping = policy.mapped.findInside(p.tenant, p.protocol, p.src3, p.sport);
+  const { mapped } = c.policy, src = p.src3 | 0;
+  p.mapping = mapped.findInside(p.tenant, p.protocol, src, p.sport);
+  let binding: number;
   if (p.mapping >= 0) {
-    const { mapped } = policy;
-    p.binding = nat.bind(p.tenant, p.protocol, p.src3, p.sport, mapped.external(p.mapping, p.src3), mapped.externalPort(p.mapping, p.sport), true, policy.generation, now, chain);
+    binding = bindFixed(p, c, src, p.sport, mapped.external(p.mapping, p.src3), mapped.externalPort(p.mapping, p.sport), chain, now);
   } else {
-    p.binding = bindToPool(p, c, chain, now);
+    const refusal = refuseBinding(p, c, src);
+    if (refusal !== 0) return refusal;
+    binding = bindToPool(p, c, chain, now);
   }
-  return spent(p.binding);
-}
-
-/** What `bind` lacked: nothing, the port, or room. */
-function spent(binding: number): number {
-  return binding >= 0 ? 0 : binding === TAKEN ? Reason.nat_ports_spent : Reason.nat_bindings_spent;
+  if (binding < 0) return -binding;
+  p.binding = binding;
+  return 0;
 }
 
 /** Open a session of the packet's binding; a new binding that gets none goes again. */

@@ -259,7 +259,7 @@ export class PortBlockTable {
     return i;
   }
 
-  /** A block of this address that is nobody's, looked for from a random one on; -1 when there is none. Blocks of earlier plans may be of another size. */
+  /** A block of this address that is nobody's, looked for from that of a random port on; -1 when there is none. Blocks of earlier plans may be of another size. */
   #findFree(plan: PortPlan, outside: number, random: number): number {
     const w = this.#w, taken = this.#taken;
     const count = plan.blocksAt(plan.indexOfOutside(outside));
@@ -271,9 +271,9 @@ export class PortBlockTable {
       const first = w[at + PORTS] >>> 16, last = first + (w[at + PORTS] & 0xffff) - 1;
       for (let block = plan.blockOf(last); block <= plan.blockOf(first) && block < count; block++) taken[block] = 1;
     }
-    const start = random % count;
+    const start = Math.floor(random % (count * plan.size) / plan.size);
     for (let i = 0; i < count; i++) {
-      const block = start + i < count ? start + i : start + i - count;
+      const block = count - 1 - (start + i < count ? start + i : start + i - count); // they are counted from the top
       if (taken[block] === 0) return block;
     }
     return -1;

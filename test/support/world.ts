@@ -88,7 +88,7 @@ function worldConfig() {
   return {
     gateway: {
       name: 'gw1', listen: ['192.0.2.1', '2001:db8:ffff::1'], mtu: 1500,
-      limits: { tenants: 4, sessions: 64, bindings: 48, fragments: 16, heldFragments: 8 } as Record<string, number>,
+      limits: { tenants: 4, sessions: 64, bindings: 48, subscribers: 24, portBlocks: 24, fragments: 16, heldFragments: 8 } as Record<string, number>,
       timers: {} as Record<string, number>,
       icmpErrors: { perSecond: 100, burst: 50 },
     } as Record<string, unknown> & { limits: Record<string, number>; timers: Record<string, number> },

@@ -38,7 +38,7 @@ t.test('two workers that find the same port free get two', async t => {
   first.bind = (...args) => {
     if (!came) {
       came = true;
-      t.equal(crew.send(1, out(B, 6000)), 'forwarded'); // between its look and its binding; of another inside end, whose lock is free
+      t.equal(crew.send(1, out(A, 6000)), 'forwarded'); // between its look and its binding; of another inside end, whose lock is free
     }
     return bind.apply(first, args);
   };
@@ -56,20 +56,20 @@ t.test('a packet from outside whose outside end changes hands under way goes to 
   first.lockInside = (...args) => {
     const { nat: second } = crew.gateways[1].context;
     const [session] = nat.sessions();
-    if (nat.sessionInside(session) === args[2]) { // A's: it ends, and B gets its port
+    if (nat.sessionInsidePort(session) === args[3]) { // it ends, and another inside end gets its port
       second.lockSession(session, true);
       second.close(session);
       second.locks.unlock();
-      t.equal(crew.send(1, out(B, 6000)), 'forwarded');
+      t.equal(crew.send(1, out(A, 6000)), 'forwarded');
       t.equal(lastSource(crew), NAT_PORT);
     }
     return lockInside.apply(first, args);
   };
   const sent = crew.sent.length;
   t.equal(crew.send(0, back(NAT_PORT, 99)), 'nat_no_binding');
-  t.equal(crew.sent.length, sent + 1, 'B’s packet and no other');
+  t.equal(crew.sent.length, sent + 1, 'the other’s packet and no more');
   t.same(faults(), []);
-  t.equal(crew.send(0, back(NAT_PORT, 99)), 'forwarded', 'the next one is B’s');
+  t.equal(crew.send(0, back(NAT_PORT, 99)), 'forwarded', 'the next one is the other’s');
 });
 
 t.test('a binding that a new policy forbids keeps its outside end until control has closed its sessions; nobody joins it, and nobody gets its port', async t => {

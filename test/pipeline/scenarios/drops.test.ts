@@ -35,6 +35,10 @@ function header(change: (packet: Uint8Array) => void, packet = UDP): Uint8Array 
 /** Red may open connections, and nobody may open one to it. */
 const stateful: WorldChange = (_config, red) => { red.acls = [{ action: 'allow', direction: 'outbound', protocol: 'tcp', stateful: true }, { action: 'deny', direction: 'inbound' }]; };
 const later = cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(64)), 32)[1];
+/** Of two flows of one VM's the tenant's limits allow the first. */
+const secondFlow = (limits: object): Case => ({
+  change: (_config, red) => { Object.assign(red, { limits }); }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)),
+});
 /** Fragments of eight bytes. */
 const crumbs = cut4(udp(A.ca, 1, FAR, 2, 'x'.repeat(1000)), 8);
 
@@ -142,6 +146,14 @@ const CASES = {
   nat_icmp_fragment: vmSends(cut4(icmp(A.ca, FAR, 3, 3, 0, new Uint8Array(64)), 40)[0]),
   nat_icmp_quote: vmSends(icmp(A.ca, FAR, 3, 3, 0, new Uint8Array(28))),
   nat_no_binding: { send: lab => fromUplink(lab, 'inet', udp(FAR, 1, RED_POOL, NAT_PORT)) },
+  nat_filtered: {
+    change: (_config, red) => { Object.assign(red.nat ?? {}, { filtering: 'address-dependent' }); },
+    before: lab => { fromVm(lab, A, UDP); },
+    send: lab => {
+      const { nat } = lab.gateway.context;
+      return fromUplink(lab, 'inet', udp('198.51.100.99', 1, RED_POOL, nat.sessionOutsidePort([...nat.sessions()][0])));
+    },
+  },
   nat_no_session: vmSends(icmp(A.ca, FAR, 3, 3, 0, udp(FAR, 1, A.ca, 2))),
   nat_tcp_not_syn: vmSends(tcp(A.ca, 1, FAR, 2, 16)),
   nat_session_taken: {
@@ -151,7 +163,21 @@ const CASES = {
   },
   nat_no_way_back: { send: lab => fromUplink(lab, 'inet', udp('10.9.0.9', 1, RED_POOL, 5353)) },
   nat_wrong_uplink: { send: lab => fromUplink(lab, 'core', udp(FAR, 1, RED_POOL, 5353)) },
-  nat_ports_spent: { send: lab => { for (const { context } of lab.gateways) context.policy.ports.columns.blockSize[1] = 0; return fromVm(lab, A, UDP); } },
+  nat_ports_spent: {
+    change: (_config, red) => { Object.assign(red.nat ?? {}, { blocks: { size: 16384 } }); }, // of which the one address has three
+    before: lab => { for (const host of ['nv4', 'vx4', 'nv6'] as const) fromVm(lab, vm(host), udp(vm(host).ca, 1, FAR, 2)); },
+    send: lab => fromVm(lab, vm('vx6'), udp(vm('vx6').ca, 1, FAR, 2)),
+  },
+  nat_subscribers_spent: { change: config => { config.gateway.limits['subscribers'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, B, udp(B.ca, 1, FAR, 2)) },
+  nat_blocks_spent: { change: config => { config.gateway.limits['portBlocks'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, B, udp(B.ca, 1, FAR, 2)) },
+  nat_tenant_sessions: secondFlow({ sessions: 1 }),
+  nat_tenant_bindings: secondFlow({ bindings: 1 }),
+  nat_tenant_new_flows: secondFlow({ newFlowsPerSecond: 1 }),
+  nat_address_sessions: secondFlow({ perAddress: { sessions: 1 } }),
+  nat_address_bindings: secondFlow({ perAddress: { bindings: 1 } }),
+  nat_address_new_flows: secondFlow({ perAddress: { newFlowsPerSecond: 1 } }),
+  nat_address_blocks: vmSends(UDP, (_config, red) => { Object.assign(red.nat ?? {}, { blocks: { perAddress: 0 } }); }),
+  rate_limited: secondFlow({ packetsPerSecond: 1 }),
   nat_bindings_spent: { change: config => { config.gateway.limits['bindings'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   nat_sessions_spent: { change: config => { config.gateway.limits['sessions'] = 1; }, before: lab => { fromVm(lab, A, UDP); }, send: lab => fromVm(lab, A, udp(A.ca, 9, FAR, 2)) },
   ring_full: refused, // between threads: see test/daemon/dispatcher/

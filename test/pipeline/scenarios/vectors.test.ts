@@ -21,7 +21,7 @@ function lab(naturalPort = 40000, hostMtu = 1500): Lab {
       name: 'red', rdid: '6f1c2a70-51d5-4f0e-9a53-2b1d4c7e8f01',
       subnets: [{ vsid: 5001, prefix: '10.0.0.0/24', prefix6: '2001:db8:1::/64' }],
       records: [{ ca: '10.0.0.5', mac: MAC, host: 'a' }, { ca: '2001:db8:1::5', mac: MAC, host: 'a' }, { ca: '10.0.0.6', mac: OTHER_MAC, host: 'b' }, { ca: '2001:db8:1::6', mac: OTHER_MAC, host: 'b' }],
-      nat: { uplink: 'inet', pool: ['203.0.113.1'] },
+      nat: { uplink: 'inet', pool: ['203.0.113.1'], blocks: { assign: 'dynamic' } },
       forward: { uplink: 'inet', key: 1 },
       routes: [{ prefix: '0.0.0.0/0', via: 'nat' }, { prefix: '::/0', via: 'forward' }],
     }],

@@ -1,0 +1,29 @@
+/**
+ * How many packets and bytes a tenant may still have through the gateway at this moment: a bucket each, in shared memory
+ * (rate-limit.ts). To ask and to take are two things, for the fast path takes nothing for a packet that it then leaves to the walks.
+ */
+import { UNLIMITED, type QuotaColumns } from '../nat/port-policy.js';
+import { RateLimit } from './rate-limit.js';
+
+export class Traffic {
+  readonly #packets: RateLimit;
+  readonly #bytes: RateLimit;
+
+  constructor(packets: SharedArrayBuffer, bytes: SharedArrayBuffer) {
+    this.#packets = new RateLimit(packets);
+    this.#bytes = new RateLimit(bytes);
+  }
+
+  /** Whether the tenant may have one more packet of `len` bytes, IP header and all, at `now`, in milliseconds. One larger than a whole bucket takes that. */
+  allows(quotas: QuotaColumns, tenant: number, len: number, now: number): boolean {
+    const packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
+    return (packets === UNLIMITED || this.#packets.has(tenant, packets, packets, now)) && (bytes === UNLIMITED || this.#bytes.has(tenant, bytes, burst, now, Math.min(len, burst)));
+  }
+
+  /** It has it. */
+  take(quotas: QuotaColumns, tenant: number, len: number, now: number): void {
+    const packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
+    if (packets !== UNLIMITED) this.#packets.take(tenant, packets, packets, now);
+    if (bytes !== UNLIMITED) this.#bytes.take(tenant, bytes, burst, now, Math.min(len, burst));
+  }
+}
