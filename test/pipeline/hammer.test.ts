@@ -14,6 +14,7 @@ import { makeNatMemory } from '../../pipeline/tables/nat-layout.js';
 import { NatState } from '../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../pipeline/tables/quiet.js';
 import { seededRandom } from '../../pipeline/random.js';
+import { connectionFaults } from '../support/connection-invariants.js';
 import { compileAll } from '../support/crew.js';
 import { natFaults, insideEnds } from '../support/nat-invariants.js';
 import { seeded } from '../support/seeded.js';
@@ -185,6 +186,8 @@ t.test('threads that open, answer, close and forget, under reloads, full tables,
   t.same(hammer.reports.flatMap(({ wrong }) => wrong), [], 'every packet that left was one of those that may');
   for (const { worker, packets: own, ledgerIn } of hammer.reports) t.equal(ledgerIn, own, `worker ${worker} counted all of its packets`);
   t.same(natFaults(hammer.state.nat, hammer.sizes.nat, false, died), []);
+  t.same(connectionFaults(hammer.state.connections, hammer.sizes.connections), []);
+  t.ok(hammer.overseer.connections.count > 0 && hammer.overseer.connections.revoked > 0, `${hammer.overseer.connections.revoked} connections were revoked`);
   t.ok(nat.revoked > 0, `${nat.revoked} sessions were revoked`);
   await hammer.revoke();
   const twice = [...insideEnds(nat)].filter(([, ends]) => ends.size > 1);
@@ -197,6 +200,7 @@ t.test('threads that open, answer, close and forget, under reloads, full tables,
 
   hammer.drain();
   t.same(natFaults(hammer.state.nat, hammer.sizes.nat, true, died), [], 'nothing is left when all timers have run out');
+  t.same(connectionFaults(hammer.state.connections, hammer.sizes.connections, 0), []);
 
   // And all of it can be used again.
   const last = new Gateway({ state: hammer.state, worker: 0, policy: compileAll([hammerConfig(0)]).policies[0], random: seededRandom(1), outlet: { send: () => false } });

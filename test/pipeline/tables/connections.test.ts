@@ -1,9 +1,13 @@
 /** Connections of stateful ACL entries: the table against a Map, its limit to the record, and whoever dies in the midst of it. */
 import t from 'tap';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { Connections, makeConnectionMemory, type ConnectionSizes, type Ends } from '../../../pipeline/tables/connections.js';
 import { connectionFaults } from '../../support/connection-invariants.js';
 import { crashAt, watch } from '../../support/crash-points.js';
 import { seeded } from '../../support/seeded.js';
+import type { ConnectionStormReport, ConnectionStormStart } from './connections-thread.js';
 
 const random = seeded();
 t.comment(`seed ${random.seed}`);
@@ -152,4 +156,29 @@ t.test('two that die together: the first repair says that it is not over, and th
   t.equal(control.repair(1), false);
   t.equal(control.repair(2), true);
   t.same(connectionFaults(memory, sizes, 0), []);
+});
+
+t.test('threads that open, find, move and end the same few as fast as they can, one of them killed: every list and count is right', async t => {
+  const WORKERS = 3, LOADER = fileURLToPath(new URL('../../support/typescript.mjs', import.meta.url));
+  const sizes = { connections: 300, tenants: 3 };
+  const memory = makeConnectionMemory(sizes, random.u32()), go = new Int32Array(new SharedArrayBuffer(4)), control = new Connections(memory, sizes, WORKERS + 2);
+  const reports: ConnectionStormReport[] = [], threads: Worker[] = [];
+  for (let worker = 0; worker <= WORKERS; worker++) {
+    const workerData: ConnectionStormStart = { memory, sizes, worker, seed: random.u32(), rounds: worker === WORKERS ? 1e9 : 150_000, go };
+    const thread = new Worker(new URL('./connections-thread.ts', import.meta.url), { workerData, execArgv: [`--import=${LOADER}`] });
+    await once(thread, 'message');
+    thread.on('message', (report: ConnectionStormReport) => reports.push(report));
+    threads.push(thread);
+  }
+  Atomics.store(go, 0, 1);
+  Atomics.notify(go, 0);
+  while (reports.length < WORKERS - 1) await new Promise(resolve => setImmediate(resolve));
+  await threads[WORKERS].terminate();
+  let repairs = 1;
+  while (!control.repair(WORKERS + 1)) repairs++; // a lock that somebody who lives has, and no processor
+  while (reports.length < WORKERS) await new Promise(resolve => setImmediate(resolve));
+  t.same(reports.flatMap(({ wrong }) => wrong), []);
+  t.same(connectionFaults(memory, sizes), []);
+  t.comment(`${JSON.stringify(reports.map(({ wrong: _, ...did }) => did))}, repaired after ${repairs}`);
+  for (const { adds, removes, refused } of reports) t.ok(adds > 1000 && removes > 1000 && refused > 100);
 });
