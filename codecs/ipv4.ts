@@ -15,7 +15,7 @@ import { Fault } from './faults.js';
 const VERSION_IHL = 0; // u8
 const TOS = 1; // u8
 const TOTAL_LEN = 2; // u16
-const ID = 4; // u16
+export const IPV4_ID = 4; // u16
 const FRAGMENT = 6; // u16: flags and offset
 /** TTL, protocol and checksum, as one word. */
 export const IPV4_LIFE = 8;
@@ -103,7 +103,7 @@ export function ipv4TotalLen(mem: Uint8Array, at: number): number {
 
 /** Means something only for datagrams that are, or may yet be, fragmented (RFC 6864 §4). */
 export function ipv4Id(mem: Uint8Array, at: number): number {
-  return u16(mem, at + ID);
+  return u16(mem, at + IPV4_ID);
 }
 
 export function ipv4DontFragment(mem: Uint8Array, at: number): boolean {
@@ -156,7 +156,7 @@ export function setIpv4TotalLen(mem: Uint8Array, at: number, totalLen: number): 
 }
 
 export function setIpv4Id(mem: Uint8Array, at: number, id: number): void {
-  setU16(mem, at, ID, id);
+  setU16(mem, at, IPV4_ID, id);
 }
 
 /** Set flags and offset; `offsetBytes` is a multiple of 8. The reserved bit stays as it is. */
@@ -184,7 +184,7 @@ export function writeIpv4(
   mem[at + VERSION_IHL] = VERSION_4_IHL_5;
   mem[at + TOS] = 0;
   putU16(mem, at + TOTAL_LEN, totalLen);
-  putU16(mem, at + ID, id);
+  putU16(mem, at + IPV4_ID, id);
   putU16(mem, at + FRAGMENT, dontFragment ? DONT_FRAGMENT : 0);
   mem[at + TTL] = ttl;
   mem[at + PROTOCOL] = protocol;

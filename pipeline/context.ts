@@ -12,6 +12,7 @@ import type { Random } from './random.js';
 import { Review } from './review.js';
 import type { Connections } from './tables/connections.js';
 import type { FragmentTable } from './tables/fragments.js';
+import type { IpIds } from './tables/ip-ids.js';
 import type { NatState } from './tables/nat-state.js';
 import type { RateLimit } from './tables/rate-limit.js';
 import type { Revoked } from './tables/revoked.js';
@@ -65,6 +66,7 @@ export class Context {
   /** New NAT sessions by tenant; packets and bytes by tenant. */
   readonly newFlows: RateLimit;
   readonly traffic: Traffic;
+  readonly ids: IpIds;
   readonly spentPorts = new SpentPorts();
   /** Views that codecs fill; good until the next packet. */
   readonly gre = new GreView();
@@ -84,7 +86,7 @@ export class Context {
   /** One slot with headroom, for packets that grow and those made here. */
   scratch: Uint8Array = Buffer.alloc(SCRATCH_BYTES);
 
-  constructor(parts: { policy: Policy; worker: number; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; newFlows: RateLimit; traffic: Traffic; connections: Connections; revoked: Revoked }) {
+  constructor(parts: { policy: Policy; worker: number; nat: NatState; fragments: FragmentTable; ledger: Ledger; random: Random; outlet: Outlet; icmpLimit: RateLimit; newFlows: RateLimit; traffic: Traffic; ids: IpIds; connections: Connections; revoked: Revoked }) {
     this.policy = parts.policy;
     this.tallyRow = parts.worker;
     this.tallies = new Tallies(parts.policy.data.tallies, parts.worker);
@@ -96,6 +98,7 @@ export class Context {
     this.icmpLimit = parts.icmpLimit;
     this.newFlows = parts.newFlows;
     this.traffic = parts.traffic;
+    this.ids = parts.ids;
     this.connections = parts.connections;
     this.revoked = parts.revoked;
     this.review = new Review(parts.nat, parts.connections, parts.revoked);

@@ -16,7 +16,7 @@ import { foldSum } from '../codecs/checksum.js';
 import { ETHERNET_LEN, EtherType } from '../codecs/ethernet.js';
 import { GRE_HAS_KEY, GRE_MIN_LEN } from '../codecs/gre.js';
 import { IpProtocol } from '../codecs/ip-protocol.js';
-import { IPV4_DST, IPV4_LIFE, IPV4_MIN_LEN, IPV4_SRC } from '../codecs/ipv4.js';
+import { IPV4_DST, IPV4_ID, IPV4_LIFE, IPV4_MIN_LEN, IPV4_SRC } from '../codecs/ipv4.js';
 import { NVGRE_FIRST_WORD, NVGRE_LEN } from '../codecs/nvgre.js';
 import { TCP_CHECKSUM, TCP_MIN_LEN, TCP_OFFSET_FLAGS, TcpFlag } from '../codecs/tcp.js';
 import { UDP_CHECKSUM, UDP_LEN, UDP_LENGTH } from '../codecs/udp.js';
@@ -26,6 +26,7 @@ import { FieldsOf, type Fields } from './fields.js';
 import type { Ledger } from './ledger.js';
 import { Carrier, Side } from './packet.js';
 import { Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
+import type { IpIds } from './tables/ip-ids.js';
 import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, LANE_METERED, LANE_TRACKED, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
 
 /** Tunnel header, the same length in both overlays, and frame header of a packet to or from a host. */
@@ -34,8 +35,8 @@ const GRE_KEYED_LEN = GRE_MIN_LEN + 4;
 const PLAIN_GRE = EtherType.ipv4, KEYED_GRE = GRE_HAS_KEY << 16 | EtherType.ipv4;
 const VXLAN_FIRST_WORD = VXLAN_VALID << 24;
 const VERSION_4_IHL_5 = 0x45;
-/** Of the second word of IPv4: more fragments, and the offset. */
-const FRAGMENT = 0x3fff;
+/** Of the second word of IPv4: more fragments, and the offset; and that nobody may cut it. */
+const FRAGMENT = 0x3fff, DONT_FRAGMENT = 0x4000;
 /** What opens, closes or breaks a connection; and what every other segment has. */
 const TCP_EVENTS = TcpFlag.syn | TcpFlag.fin | TcpFlag.rst | TcpFlag.ack;
 /** What a sum gains when TTL, the upper half of its word, becomes one less: ~m + m' (RFC 1624). */
@@ -59,6 +60,7 @@ export class FastPath {
   readonly #words: Int32Array;
   readonly #fields = new FieldsOf();
   readonly #scratch = new FieldsOf();
+  readonly #ids: IpIds;
   readonly #known = new Int32Array(KNOWN * KNOWN_WORDS);
   #policy: Policy;
   // Of the policy in force.
@@ -80,6 +82,7 @@ export class FastPath {
     this.#ledger = context.ledger;
     this.#flows = context.nat.flows;
     this.#words = context.nat.flows.words;
+    this.#ids = context.ids;
     this.#policy = context.policy;
     this.adopt(context.policy);
   }
@@ -194,7 +197,8 @@ export class FastPath {
         // One hop less, another source: RFC 1624, as `setIpv4Src` and the others have it, in one go.
         const gained = (~src >>> 16) + (~src & 0xffff) + (to >>> 16) + (to & 0xffff), port = op >>> 16;
         f.putByte(l3 + IPV4_LIFE, (life >>> 24) - 1);
-        f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained));
+        const renewed = (fragment & DONT_FRAGMENT) !== 0 ? 0 : this.#renewId(f, l3, fragment, to, dst, protocol);
+        f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS + gained + renewed));
         f.putWord(l3 + IPV4_SRC, to);
         f.putHalf(l4, port);
         this.#patch(f, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
@@ -245,6 +249,13 @@ export class FastPath {
   /** Who sent a packet from outside: the uplink, or the site that its key names; -1 for a host's. */
   #senderOf(role: number, peer: number, keyed: number, key: number): number {
     return role < UPLINK ? -1 : this.#known[this.#knownKey(peer, keyed, key) + K_SENDER];
+  }
+
+  /** What may be cut further on gets an ID of its own, as by `rewrite`: what the header's sum gains by it. `fragment` is the word that holds the old one. */
+  #renewId(f: Fields, l3: number, fragment: number, src: number, dst: number, protocol: number): number {
+    const id = this.#ids.next(src, dst, protocol);
+    f.putHalf(l3 + IPV4_ID, id);
+    return (~fragment >>> 16) + id;
   }
 
   /** Bring the transport's checksum up to date with what the words it covers have gained. UDP's may be absent (RFC 768). */

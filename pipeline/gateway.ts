@@ -17,6 +17,7 @@ import { Review } from './review.js';
 import { tenantOfScope } from './stages/fragments.js';
 import { Connections, makeConnectionMemory, type ConnectionSizes } from './tables/connections.js';
 import { FragmentTable, makeFragmentMemory, type FragmentSizes, type Held } from './tables/fragments.js';
+import { IpIds, makeIpIdMemory } from './tables/ip-ids.js';
 import { makeNatMemory, type NatSizes } from './tables/nat-layout.js';
 import { repairNat } from './tables/nat-repair.js';
 import { NatState } from './tables/nat-state.js';
@@ -52,6 +53,8 @@ export interface SharedState {
   readonly bytes: SharedArrayBuffer;
   /** Who may still be reading what (quiet.ts): one place a worker. */
   readonly quiet: SharedArrayBuffer;
+  /** Where each worker is with its IPv4 IDs (ip-ids.ts). */
+  readonly ids: readonly SharedArrayBuffer[];
   /** One ledger a worker. */
   readonly ledgers: readonly SharedArrayBuffer[];
 }
@@ -78,6 +81,7 @@ function makeState(sizes: StateSizes, ledgers: number, readers: number, seed: nu
     packets: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
     bytes: new SharedArrayBuffer(rateLimitBytes(sizes.tenants)),
     quiet: makeQuietMemory(readers),
+    ids: makeIpIdMemory(ledgers, seed),
     ledgers: Array.from({ length: ledgers }, () => new SharedArrayBuffer(ledgerBytes(sizes.tenants))),
   };
 }
@@ -163,6 +167,7 @@ export class Gateway {
       icmpLimit: new RateLimit(state.icmpLimit),
       newFlows: new RateLimit(state.newFlows),
       traffic: new Traffic(state.packets, state.bytes),
+      ids: new IpIds(state.ids[worker]),
     });
     this.#fast = new FastPath(this.context);
     this.#reaper = this.#quiet.isAlone ? new Reaper(nat, this.#quiet, this.context.connections, this.context.review) : null;

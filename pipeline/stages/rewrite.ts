@@ -6,7 +6,7 @@
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { fillIcmpChecksum, setIcmpId } from '../../codecs/icmp.js';
-import { ipv4Dst, ipv4HeaderLen, ipv4Protocol, ipv4Src, ipv4Ttl, setIpv4Dst, setIpv4Src, setIpv4Ttl } from '../../codecs/ipv4.js';
+import { ipv4DontFragment, ipv4Dst, ipv4HeaderLen, ipv4Protocol, ipv4Src, ipv4Ttl, setIpv4Dst, setIpv4Id, setIpv4Src, setIpv4Ttl } from '../../codecs/ipv4.js';
 import { ipv6HopLimit, setIpv6HopLimit } from '../../codecs/ipv6.js';
 import { TCP_CHECKSUM, TCP_DST_PORT, TCP_SRC_PORT, clampMss, patchTcp32, setTcpDstPort, setTcpSrcPort } from '../../codecs/tcp.js';
 import { putU16 } from '../../codecs/bytes.js';
@@ -18,13 +18,14 @@ import { Fragment, Rewrite, type Packet } from '../packet.js';
 /** A hairpin: both ends change, and the source is the one outside. */
 const BOTH = Rewrite.natOut | Rewrite.natIn;
 
-export function rewrite(p: Packet, _c: Context): number {
+export function rewrite(p: Packet, c: Context): number {
   const { mem, l3, l4, rewrites } = p;
   if ((rewrites & Rewrite.ttl) !== 0) {
     if (p.family === 4) setIpv4Ttl(mem, l3, ipv4Ttl(mem, l3) - 1);
     else setIpv6HopLimit(mem, l3, ipv6HopLimit(mem, l3) - 1);
   }
   if ((rewrites & Rewrite.mss) !== 0 && !clampMss(mem, l4, p.mss)) p.rewrites &= ~Rewrite.mss; // it was small enough
+  if ((rewrites & Rewrite.natOut) !== 0) renew(p, c);
   if ((rewrites & Rewrite.maps) !== 0) {
     applyMaps(p);
   } else if (p.quoteAt >= 0) {
@@ -35,6 +36,27 @@ export function rewrite(p: Packet, _c: Context): number {
     if ((rewrites & Rewrite.natIn) !== 0) setEnd(mem, l3, p.end, false, p.dst3, p.dport, hasTransport);
   }
   return Fate.next;
+}
+
+/**
+ * A new ID for what leaves by NAT, if it is in pieces or somebody further on may cut it (RFC 7857 §10, RFC 6864 §5.3.1): before this gateway
+ * does, so that pieces of ours have it, and for all fragments of a datagram the same.
+ */
+function renew(p: Packet, c: Context): void {
+  const src = (p.rewrites & BOTH) === BOTH ? p.src3 : p.natAddress;
+  if (p.fragment === Fragment.none) {
+    if (!ipv4DontFragment(p.mem, p.l3)) setIpv4Id(p.mem, p.l3, c.ids.next(src | 0, p.dst3 | 0, p.protocol));
+    return;
+  }
+  const { fragments, ids } = c;
+  fragments.locks.lock(0);
+  let id = fragments.newId(p.datagram, p.fragmentId);
+  if (id < 0) {
+    id = ids.next(src | 0, p.dst3 | 0, p.protocol);
+    fragments.setNewId(p.datagram, p.fragmentId, id);
+  }
+  fragments.locks.unlock();
+  setIpv4Id(p.mem, p.l3, id);
 }
 
 /** An ICMP error: its own address outside, and the quoted packet the other way round. */

@@ -216,14 +216,15 @@ export class FragmentTable {
     return Fit.fits;
   }
 
-  /** The IPv4 ID that all of the datagram leave under, or -1 while it has none. */
-  newId(entry: number): number {
-    const id = this.#w[this.#entries + entry * ENTRY_WORDS + E_NEW_ID];
-    return id === 0 ? -1 : id & 0xffff;
+  /** The IPv4 ID that all of datagram `id` leave under; -1 while it has none, or has given way to another since its entry was found. */
+  newId(entry: number, id: number): number {
+    const w = this.#w, at = this.#entries + entry * ENTRY_WORDS;
+    return entry < 0 || w[at + E_ID] !== id || w[at + E_NEW_ID] === 0 ? -1 : w[at + E_NEW_ID] & 0xffff;
   }
 
-  setNewId(entry: number, id: number): void {
-    this.#w[this.#entries + entry * ENTRY_WORDS + E_NEW_ID] = HAS_NEW_ID | id;
+  setNewId(entry: number, id: number, newId: number): void {
+    const w = this.#w, at = this.#entries + entry * ENTRY_WORDS;
+    if (entry >= 0 && w[at + E_ID] === id) w[at + E_NEW_ID] = HAS_NEW_ID | newId;
   }
 
   /** Whether `hold` would take `bytes` of this holder (a tenant's VMs, or the outside towards it): there is a slot, long enough, and the holder has not had its share. */

@@ -53,6 +53,7 @@ const SYN = 2, ACK = 16;
 
 /** Whole packets and fragments of a VM's, to the gateway's MAC and to a neighbour's. */
 function ofVm(host: HostName, tenant: 'red' | 'blue'): Seed[] {
+  const own = tenant === 'red' ? RED_POOL : BLUE_POOL; // its outside, which turns what is for it round
   const a = vm(host, 'web', tenant), b = vm('vx4', 'db', tenant), beside = vm(host === 'nv6' ? 'vx6' : 'nv6', 'web', tenant);
   const options = bytes('94040000 44080500 00000000'), extension = bytes('0000 0104 00000000');
   const quote = udp(FAR, 53, a.ca, 5000, 'answer');
@@ -63,6 +64,7 @@ function ofVm(host: HostName, tenant: 'red' | 'blue'): Seed[] {
     echo(a.ca, FAR, 77), echo(a.ca, a.gateway, 1), echo(a.ca6, a.gateway6, 1), echo(a.ca, b.ca, 1, LONG), echo(a.ca6, b.ca6, 1),
     icmp(a.ca, FAR, 3, 3, 0, quote), icmp(a.ca, FAR, 3, 4, 1400, quote.subarray(0, 28)), icmp(a.ca6, FAR6, 1, 4, 0, udp(FAR6, 1, a.ca6, 2)),
     udp(a.ca, 1, '172.16.0.9', 2, 'forward'), udp(a.ca, 1, '192.168.50.9', 2, 'site'), udp(a.ca6, 1, '2001:db8:50::9', 2, 'site'), udp(a.ca, 1, '192.168.77.9', 2, 'behind'),
+    udp(a.ca, 5000, own, 5353, 'hairpin'), tcp(a.ca, 5004, own, 80, SYN, '', { mss: 1460 }), udp(a.ca, 5000, own, NAT_PORT, 'hairpin'), icmp(a.ca, own, 3, 3, 0, udp(own, NAT_PORT, a.ca, 5000, 'hairpin')),
     udp(a.ca, 1, '10.9.1.1', 2), udp(a.ca, 1, '198.51.100.66', 2), udp(a.ca, 1, '10.0.1.99', 2), udp(a.ca, 1, a.gateway, 53), ip(a.ca, FAR, 47, bytes('00000800')),
     udp(a.ca, 33434, FAR, 33435, 'probe', { ttl: 1 }), udp(a.ca6, 33434, FAR6, 33435, 'probe', { ttl: 1 }), udp(a.ca, 1, b.ca, 2, LONG, { dontFragment: true }),
     withOptions(udp(a.ca, 5003, FAR, 53, 'optional'), options), withOptions(udp(a.ca, 5003, b.ca, 53, new Uint8Array(3000)), options), withExtension(udp(a.ca6, 1, b.ca6, 2, 'x'), 60, extension),
