@@ -47,7 +47,8 @@ t.test('a pool that grew, or was written in another order, keeps its sessions', 
   t.equal(lab.reload(makeConfig((_config, red) => { if (red.nat) red.nat.pool = ['203.0.113.64/28', RED_POOL]; })), 0);
   t.equal(answerToRed(lab), 'forwarded');
   t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
-  t.same(lab.take()[1], atPeer('inet', udp(RED_POOL, NAT_PORT, FAR, 53, '', { ttl: 63 })), 'the old binding, not the address it would be paired with now');
+  lab.sent.shift();
+  expectSent(t, lab, [atPeer('inet', udp(RED_POOL, NAT_PORT, FAR, 53, '', { ttl: 63 }))], 'the old binding, not the address it would be paired with now');
   t.same(lab.imbalances(), []);
 });
 
@@ -184,6 +185,6 @@ t.test('design §7: revoked with the subnet inside, with the next hop it lay beh
   t.equal(mapped.reload(makeConfig((_config, red) => { red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:7000`, internal: `${A.ca}:5000` }); })), 1);
   mapped.take();
   t.equal(fromVm(mapped, A, udp(A.ca, 5000, FAR, 53)), 'forwarded');
-  t.same(mapped.take(), [atPeer('inet', udp(RED_POOL, 7000, FAR, 53, '', { ttl: 63 }))], 'by its mapping now');
+  expectSent(t, mapped, [atPeer('inet', udp(RED_POOL, 7000, FAR, 53, '', { ttl: 63 }))], 'by its mapping now');
   for (const lab of [noSubnet, noHop, mapped]) t.same(lab.imbalances(), []);
 });
