@@ -1,9 +1,9 @@
 /** RFC 5780: a probe that knows nothing of Causeway says what kind of NAT the running daemon is. First, whether the probe can tell. */
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { bytes, hex } from '../support/bytes.js';
 import { ModelNat, type ModelKind } from '../support/probe/model-nat.js';
 import { probeNat, reportWords, type Dependence } from '../support/probe/nat-probe.js';
-import { probeDaemon } from '../support/probe/probed-daemon.js';
+import { probeDaemon, type ProbedDaemon } from '../support/probe/probed-daemon.js';
 import { readStun, serve, writeAnswer, writeRequest, type Server } from '../support/probe/stun.js';
 
 const KINDS: readonly Dependence[] = ['endpoint-independent', 'address-dependent', 'address-and-port-dependent'];
@@ -63,18 +63,27 @@ t.test('the probe sees hairpinning, ports, lifetime, fragments and meddling as t
 /** timers.udp in the live tests, seconds. */
 const LIFETIME = 3;
 
-t.test('RFC 4787 REQ-1, 2, 3, 5, 6, 8, 11, 14: the running daemon as it comes has endpoint-independent mapping and filtering, and says so under one worker and several', async t => {
-  for (const workers of [1, 2]) {
-    const { report, refused, ailments, exitCode } = await probeDaemon({ gateway: { workers }, lifetime: LIFETIME });
-    for (const line of reportWords(report)) t.comment(line);
-    const { lifetime, ...rest } = report;
-    t.match(rest, {
-      translates: true, mapping: 'endpoint-independent', filtering: 'endpoint-independent', steady: true,
-      paired: true, overloaded: false, fragments: { inOrder: true, lastFirst: true }, meddles: false,
-    }, `${workers} workers`);
-    t.ok(report.ports.preserved <= 4 && report.ports.next <= 4, 'RFC 6056: ports are hard to guess');
-    t.match(lifetime, { outboundRefreshes: true, inboundRefreshes: true });
-    t.ok(lifetime !== null && lifetime.lived > 0 && lifetime.lived < LIFETIME && lifetime.gone >= LIFETIME && lifetime.gone < Infinity, `alive after ${lifetime?.lived} s, gone after ${lifetime?.gone} s`);
-    t.same([refused, ailments, exitCode], [[], [], 0]);
-  }
+/** What must be so of every kind of filtering; the words of the report go into the output. */
+async function probed(t: Test, filtering: Dependence, wanted: object, setting: ProbedDaemon): Promise<void> {
+  const { report, refused, ailments, exitCode } = await probeDaemon({ ...setting, lifetime: LIFETIME });
+  for (const line of reportWords(report)) t.comment(line);
+  const { lifetime, ...rest } = report;
+  const { ports, hosts, itself } = report.hairpinning;
+  t.match(rest, { translates: true, mapping: 'endpoint-independent', filtering, steady: true, paired: true, overloaded: false, fragments: { inOrder: true, lastFirst: true }, meddles: false, ...wanted });
+  t.same([ports, hosts, itself], Array(3).fill('external source'), 'RFC 4787 REQ-9a: hairpins, with the external source');
+  t.ok(report.ports.preserved <= 4 && report.ports.next <= 4, 'RFC 6056: ports are hard to guess');
+  t.match(lifetime, { outboundRefreshes: true, inboundRefreshes: true });
+  t.ok(lifetime !== null && lifetime.lived > 0 && lifetime.lived < LIFETIME && lifetime.gone >= LIFETIME && lifetime.gone < Infinity, `alive after ${lifetime?.lived} s, gone after ${lifetime?.gone} s`);
+  t.same([refused, ailments, exitCode], [[], [], 0]);
+}
+
+t.test('RFC 4787 REQ-1, 2, 3, 5, 6, 8, 9, 11, 14: the running daemon as it comes has endpoint-independent mapping and filtering, under one worker and several', async t => {
+  await Promise.all([1, 2].map(workers => probed(t, 'endpoint-independent', {}, { gateway: { workers } })));
+});
+
+t.test('RFC 4787 REQ-4, 8: and the filtering that the config asks for, with mapping as it was; port parity where asked', async t => {
+  await Promise.all([
+    probed(t, 'address-dependent', {}, { nat: { filtering: 'address-dependent' } }),
+    probed(t, 'address-and-port-dependent', { ports: { parity: 48 } }, { nat: { filtering: 'address-and-port-dependent', parity: true } }),
+  ]);
 });
