@@ -26,8 +26,18 @@ export const OWN_TTL = 64;
 const IPV4_ERROR_MAX = 576;
 const IPV6_ERROR_MAX = 1280;
 
-/** Type and code of the error each reason is worth, IPv4 and IPv6; reasons not here are silent. */
-const ERRORS: ReadonlyMap<number, { readonly v4: readonly [number, number]; readonly v6: readonly [number, number] }> = new Map([
+/** Type and code for each family. */
+interface IcmpKind { readonly v4: readonly [number, number]; readonly v6: readonly [number, number] }
+/** RFC 6888 §4 REQ-11: what is spent is host unreachable. */
+const SPENT: IcmpKind = { v4: [IcmpType.unreachable, 1], v6: [Icmpv6Type.unreachable, 0] };
+/** RFC 5508 §4 REQ-8: what the policy does not want is administratively prohibited. */
+const PROHIBITED: IcmpKind = { v4: [IcmpType.unreachable, 13], v6: [Icmpv6Type.unreachable, 1] };
+
+/**
+ * The error that each reason is worth; reasons not here are silent, as `rate_limited` is: a packet
+ * was lost, its flow not refused.
+ */
+const ERRORS: ReadonlyMap<number, IcmpKind> = new Map<number, IcmpKind>([
   [Reason.ttl_expired,        { v4: [IcmpType.timeExceeded, 0], v6: [Icmpv6Type.timeExceeded, 0] }],
   [Reason.too_big,            { v4: [IcmpType.unreachable, 4],  v6: [Icmpv6Type.packetTooBig, 0] }],
   [Reason.link_local,         { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 2] }], // code 2: beyond scope of source address
@@ -35,13 +45,14 @@ const ERRORS: ReadonlyMap<number, { readonly v4: readonly [number, number]; read
   [Reason.no_record,          { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 3] }],
   [Reason.nat_ipv6,           { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 0] }],
   [Reason.nat_protocol,       { v4: [IcmpType.unreachable, 2],  v6: [Icmpv6Type.unreachable, 0] }],
-  [Reason.nat_ports_spent,    { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 0] }], // code 1: RFC 6888 §4 REQ-11
-  [Reason.nat_bindings_spent, { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 0] }],
-  [Reason.nat_sessions_spent, { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 0] }],
+  [Reason.nat_ports_spent, SPENT], [Reason.nat_bindings_spent, SPENT], [Reason.nat_sessions_spent, SPENT],
+  [Reason.nat_subscribers_spent, SPENT], [Reason.nat_blocks_spent, SPENT],
+  [Reason.nat_tenant_sessions, PROHIBITED], [Reason.nat_tenant_bindings, PROHIBITED], [Reason.nat_tenant_new_flows, PROHIBITED],
+  [Reason.nat_address_sessions, PROHIBITED], [Reason.nat_address_bindings, PROHIBITED], [Reason.nat_address_new_flows, PROHIBITED], [Reason.nat_address_blocks, PROHIBITED],
   [Reason.gateway_no_service, { v4: [IcmpType.unreachable, 3],  v6: [Icmpv6Type.unreachable, 4] }],
 ]);
 /** For a packet to the gateway of a protocol without ports: protocol unreachable; unrecognized next header (RFC 4443 §3.4). */
-const NO_PROTOCOL = { v4: [IcmpType.unreachable, 2], v6: [Icmpv6Type.parameterProblem, 1] } as const;
+const NO_PROTOCOL: IcmpKind = { v4: [IcmpType.unreachable, 2], v6: [Icmpv6Type.parameterProblem, 1] };
 const NEXT_HEADER_AT = 6;
 
 /** Send `mem[l3..end)` through `c.exit` as a packet of the gateway's own. */
@@ -71,6 +82,7 @@ export function answerDrop(p: Packet, c: Context, reason: number): void {
   if (error === undefined || p.tenant === 0 || !mayAnswer(p)) return;
   const { icmpPerSecond, icmpBurst } = c.policy.data.gateway;
   const kind = reason === Reason.gateway_no_service && !p.hasPorts ? NO_PROTOCOL : error;
+  if (kind === PROHIBITED && p.frameAt < 0) return; // what a tenant may is nobody's business outside
   if (p.family === 4) {
     const from = sourceFor4(p, c);
     if (from < 0 || !c.icmpLimit.take(p.tenant, icmpPerSecond, icmpBurst, p.now)) return;

@@ -3,6 +3,7 @@ import { V4_MAPPED } from '../address.js';
 import type { Policy } from '../policy.js';
 import type { NatState } from '../tables/nat-state.js';
 import { Why } from '../tables/revoked.js';
+import { isOwnPort } from './ports.js';
 
 /** Whether the low byte of a policy's generation names one before `generation`. Reloads review all there is, so they are never far apart. */
 export function isOlder(byte: number, generation: number): boolean {
@@ -24,6 +25,8 @@ export function whyNotBinding(policy: Policy, nat: NatState, binding: number): n
     if (mapping < 0 || mapped.internal(mapping, outside) !== inside || mapped.internalPort(mapping, outsidePort) !== insidePort) return Why.mapping;
   } else if (mapping >= 0 || mapped.findInside(tenant, protocol, inside, insidePort) >= 0) {
     return Why.mapping; // its outside port is promised to a mapping now, or its inside one has a mapping to leave by
+  } else if (!isOwnPort(policy, nat, binding)) {
+    return Why.block;
   }
   return policy.deliverTo(tenant, 0, 0, V4_MAPPED, inside) >= 0 ? 0 : Why.record;
 }

@@ -6,9 +6,10 @@
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import type { Context } from '../context.js';
 import type { Packet } from '../packet.js';
+import type { Policy } from '../policy.js';
 import { Reason } from '../reasons.js';
-import { holderOf } from '../tables/nat-layout.js';
-import { TAKEN } from '../tables/nat-state.js';
+import { IN_BLOCK, holderOf } from '../tables/nat-layout.js';
+import { TAKEN, type NatState } from '../tables/nat-state.js';
 import { NO_MORE, NO_RECORD, NO_SUBSCRIBER } from '../tables/port-blocks.js';
 import { hashWords } from '../tables/word-map.js';
 import type { PortPlan } from './blocks.js';
@@ -52,6 +53,17 @@ export function bindFixed(p: Packet, c: Context, inside: number, insidePort: num
   nat.subscribers.addFixed(subscriber, -1);
   nat.subscribers.release(subscriber);
   return orReason(binding);
+}
+
+/**
+ * Whether `policy` lets a binding that is no static mapping's keep its port: it is in the share of its inside address, or in one of its
+ * blocks, in the part of the outside address that goes by blocks. Then arithmetic and the block table still say whose it is.
+ */
+export function isOwnPort(policy: Policy, nat: NatState, binding: number): boolean {
+  const plan = policy.ports.planOf(nat.tenantOf(binding)), holder = nat.holder(binding), port = nat.outsidePort(binding);
+  if ((holder & IN_BLOCK) !== 0 && plan.isDynamic(nat.outside(binding), nat.blocks.firstPort((holder >> 2) - 1))) return true;
+  const share = plan.locate(nat.inside(binding));
+  return share !== 0 && plan.outside === nat.outside(binding) && port >= plan.firstPort && port < plan.firstPort + share;
 }
 
 /** What `NatState.bind` said, a binding or why not, with the reason in place of the latter. */
