@@ -21,6 +21,7 @@ import { mendLedger } from './mend-ledger.js';
 import { claimPorts, type PortClaim } from './port-claim.js';
 import { dropLeft, keyBytes, makeQueues, packetsByQueue, Recent, waitingIn, type Queues } from './queues.js';
 import type { ReceiveMode } from './receive-mode.js';
+import { RevokedFlows } from './revoked.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { Shortages } from './shortages.js';
 import { RuleCounts } from './rules.js';
@@ -63,6 +64,7 @@ export class Control {
   readonly queues: Queues | null;
   readonly recent = new Recent();
   readonly ruleCounts: RuleCounts;
+  readonly revoked: RevokedFlows;
   /** Workers that had a packet in hand when they died, and it has been counted. */
   readonly #counted = new Set<number>();
   /** Workers that died and left what could not be put right yet; their successors wait for it. */
@@ -114,6 +116,7 @@ export class Control {
     this.ledgers = this.state.ledgers.map(memory => new Ledger(memory));
     this.overseer = new Overseer(this.state);
     this.nat = this.overseer.nat;
+    this.revoked = new RevokedFlows(this.overseer.revoked, log);
     this.counters = Array.from({ length: threads }, makeCounters);
     this.policy = policy;
     this.ruleCounts = new RuleCounts(policy);
@@ -131,6 +134,8 @@ export class Control {
   /** Datagrams in rings: taken in, and without a fate yet. */
   get waiting(): number { return this.queues === null ? 0 : waitingIn(this.queues.rings); }
   get generation(): number { return this.policy.generation; }
+  /** The policy in force, to look things up in. */
+  get view(): Policy { return this.#view; }
 
   /** Start the workers; rejects with a sentence when sockets are not to be had. */
   async start(): Promise<void> {
@@ -216,13 +221,18 @@ export class Control {
     this.ids = new TenantIds(this.ids.limit, answer.tenants);
     this.loadedAt = Date.now();
     log.level = answer.gateway.logLevel;
-    const before = this.nat.revoked;
+    const before = this.#revokedCounts();
     this.#view = new Policy(policy);
     this.ruleCounts.add(policy);
     await this.crew.adopt(policy);
     this.ruleCounts.settle();
     await this.#revoke(this.#view);
-    log.info({ file, generation: policy.generation, tenants: this.tenantCount, revokedSessions: this.nat.revoked - before }, 'config reloaded');
+    this.#listRevoked();
+    const now = this.#revokedCounts();
+    log.info({
+      file, generation: policy.generation, tenants: this.tenantCount,
+      revokedSessions: now.sessions - before.sessions, revokedConnections: now.connections - before.connections, revokedFlows: now.flows - before.flows,
+    }, 'config reloaded');
     this.crew.forget();
     collect();
   }
@@ -230,14 +240,26 @@ export class Control {
   /** Close what `policy` would not open, now that all workers go by it; in slices, for others ask control things too. */
   async #revoke(policy: Policy): Promise<void> {
     for (let next = 0; next >= 0;) {
-      next = this.overseer.reaper.revoke(policy, next, REVOKED_AT_ONCE);
+      next = this.overseer.reaper.revoke(policy, next, REVOKED_AT_ONCE, this.#now());
+      this.#listRevoked();
       if (next >= 0) await new Promise(resolve => setTimeout(resolve, REST_MS));
     }
+  }
+
+  /** Name what workers and the reaper have ended. */
+  #listRevoked(): void {
+    this.revoked.take(this.policy, id => this.ids.nameOf(id));
+  }
+
+  #revokedCounts() {
+    const { nat, connections, reaper } = this.overseer;
+    return { sessions: nat.revoked, connections: connections.revoked, flows: reaper.revokedFlows };
   }
 
   #tick(): void {
     const now = this.#now();
     this.overseer.reaper.tick(now, this.#view);
+    this.#listRevoked();
     this.#repairAgain();
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;

@@ -81,6 +81,15 @@ export const METRICS = {
   causeway_nat_sessions_limit: { type: 'gauge', labels: [], help: 'Sessions that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.sessions) },
   causeway_nat_bindings: { type: 'gauge', labels: [], help: 'NAT bindings in use now', read: ({ control }, put) => put(control.nat.bindingCount) },
   causeway_nat_bindings_limit: { type: 'gauge', labels: [], help: 'Bindings that fit', read: ({ control }, put) => put(control.nat.sizes.bindings) },
+  causeway_acl_connections: {
+    type: 'gauge', labels: ['tenant'], help: 'Connections that stateful rules remember now, one for each VM\'s side of a flow',
+    read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.overseer.connections.countOf(row), { tenant }); }),
+  },
+  causeway_acl_connections_limit: { type: 'gauge', labels: [], help: 'Connections that fit, all tenants together', read: ({ control }, put) => put(control.overseer.connections.sizes.connections) },
+  causeway_revoked_total: {
+    type: 'counter', labels: ['kind'], help: 'What reloads have ended because the new config forbids it: NAT sessions, connections of stateful rules, flows without state each way',
+    read: ({ control: { overseer: { nat, connections, reaper } } }, put) => { put(nat.revoked, { kind: 'session' }); put(connections.revoked, { kind: 'connection' }); put(reaper.revokedFlows, { kind: 'flow' }); },
+  },
   causeway_flows: { type: 'gauge', labels: [], help: 'Flows without NAT that the fast path knows now', read: ({ control }, put) => put(control.nat.flows.plainCount) },
   causeway_flows_limit: { type: 'gauge', labels: [], help: 'Such flows that fit; packets of others take the long way, and none is dropped for it', read: ({ control }, put) => put(control.nat.flows.sizes.plain) },
   causeway_receive_mode: { type: 'gauge', labels: ['mode'], help: '1 for the mode in use: kernel or dispatcher', read: ({ queues }, put) => RECEIVE_MODES.forEach(mode => put(mode === queues.mode ? 1 : 0, { mode })) },

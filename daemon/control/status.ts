@@ -1,5 +1,5 @@
 /** What control can say about the daemon, as plain objects: read from shared memory, never asked of a worker. */
-import { parseAddress, Refusal } from '../../config/index.js';
+import { parseAddress, Refusal, type Address } from '../../config/index.js';
 import { totals, type LedgerTotals, type PacketTotals } from '../../pipeline/ledger.js';
 import { Carrier, Side } from '../../pipeline/packet.js';
 import { REASONS, type ReasonName } from '../../pipeline/reasons.js';
@@ -8,6 +8,8 @@ import { readClock } from '../worker/clock.js';
 import type { Control } from './control.js';
 import { lastBeat, sumCounters } from '../worker/counters.js';
 import type { Listen } from '../worker/messages.js';
+import { listConnections, type ConnectionList } from './connections.js';
+import type { RevokedList } from './revoked.js';
 import { listRules, type RuleStatus } from './rules.js';
 import { listSessions, type SessionList } from './sessions.js';
 import { VERSION } from '../version.js';
@@ -44,6 +46,7 @@ export function statusOf(control: Control) {
     sockets: crew.bound.map(socketWords),
     ...control.endpoints,
     ...ledgerTotals(control, waiting),
+    acl: { connections: control.overseer.connections.count, connectionsLimit: control.overseer.connections.sizes.connections },
     nat: { sessions: nat.sessionCount, sessionsLimit: nat.sizes.sessions, bindings: nat.bindingCount, bindingsLimit: nat.sizes.bindings },
     sends: sumCounters(control.counters),
   };
@@ -114,6 +117,21 @@ export function sessionsOf(control: Control, query: URLSearchParams): SessionLis
   }, readClock(control.clock)());
 }
 
+/** Connections of stateful rules. */
+export function connectionsOf(control: Control, query: URLSearchParams): ConnectionList {
+  return listConnections(control.overseer.connections, control.view, id => control.ids.nameOf(id), {
+    tenant: tenantNumber(control, query),
+    ca: addressOf(query)?.words,
+    port: numberOf(query, 'port', 65535),
+    limit: numberOf(query, 'limit', MOST_SESSIONS) ?? SESSIONS_SHOWN,
+  }, readClock(control.clock)());
+}
+
+/** Flows that reloads have ended. */
+export function revokedOf(control: Control, query: URLSearchParams): RevokedList {
+  return control.revoked.list(tenantNumber(control, query));
+}
+
 function tenantNumber(control: Control, query: URLSearchParams): number | undefined {
   const name = query.get('tenant');
   if (name === null) return undefined;
@@ -124,12 +142,17 @@ function tenantNumber(control: Control, query: URLSearchParams): number | undefi
 }
 
 function caOf(query: URLSearchParams): number | undefined {
+  const address = addressOf(query);
+  if (address?.family === 6) throw new BadQuestion(`ca ${address.text}: sessions are NAT's, and NAT is IPv4 only`);
+  return address?.words[3];
+}
+
+function addressOf(query: URLSearchParams): Address | undefined {
   const text = query.get('ca');
   if (text === null) return undefined;
   const address = parseAddress(text);
   if (address instanceof Refusal) throw new BadQuestion(`ca ${text}: ${address.message}, ${address.advice}`);
-  if (address.family === 6) throw new BadQuestion(`ca ${text}: sessions are NAT's, and NAT is IPv4 only`);
-  return address.words[3];
+  return address;
 }
 
 function numberOf(query: URLSearchParams, key: string, most: number): number | undefined {

@@ -1,11 +1,12 @@
 /** `causeway show`: what a running daemon holds and has counted, asked over its admin socket. */
 import { nearest } from '../../config/problems.js';
-import type { DropsAnswer, QueuesAnswer, RulesAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
+import type { ConnectionsAnswer, DropsAnswer, QueuesAnswer, RevokedAnswer, RulesAnswer, SessionsAnswer, TenantsAnswer } from '../control/admin.js';
 import { getJson, Unreachable } from '../cli/admin-client.js';
 import { defaultSockets, findSocket } from '../control/admin-socket.js';
 import { readArgs, readNumber, type Values } from '../cli/args.js';
 import { Exit, UsageError, type Io, type Verb } from '../cli/cli.js';
 import { readConfigFile, renderProblems } from '../cli/config-file.js';
+import { renderConnections, renderRevoked } from '../cli/flows.js';
 import { renderQueues } from '../cli/queues.js';
 import type { RuleStatus } from '../control/rules.js';
 import type { SessionRow } from '../control/sessions.js';
@@ -27,6 +28,8 @@ interface Noun {
 const NOUNS: Readonly<Record<string, Noun>> = {
   tenants: { filters: ['tenant'], render: renderTenants },
   sessions: { filters: ['tenant', 'ca', 'port', 'limit'], render: renderSessions },
+  connections: { filters: ['tenant', 'ca', 'port', 'limit'], render: (answer, width) => renderConnections(answer as ConnectionsAnswer, width) },
+  revoked: { filters: ['tenant'], render: (answer, width) => renderRevoked(answer as RevokedAnswer, width) },
   drops: { filters: ['tenant'], render: renderDrops },
   rules: { filters: ['tenant'], render: renderRules },
   queues: { filters: [], render: (answer, width) => renderQueues(answer as QueuesAnswer, width) },
@@ -34,7 +37,7 @@ const NOUNS: Readonly<Record<string, Noun>> = {
 const FILTERS = ['tenant', 'ca', 'port', 'limit'] as const;
 
 export const verb: Verb = {
-  summary: 'tenants, sessions, drops, rules or queues of a running daemon',
+  summary: 'tenants, flows, drops, rules and queues of a running daemon',
   help: `Usage: causeway show NOUN [filters] [--json] [-c CONFIG | --socket PATH]
 
 Asks a running daemon over its admin socket. Nothing is changed, and no packet waits for the answer.
@@ -42,6 +45,10 @@ Asks a running daemon over its admin socket. Nothing is changed, and no packet w
   tenants     packets of each tenant by fate (in = forwarded + dropped + consumed + held), datagrams out, bytes,
               sessions; "-" are packets that no tenant can be charged with
   sessions    NAT sessions: inside (CA), outside (pool), remote, TCP state, how long still and how long already
+  connections what stateful rules remember, one for each VM's side of a flow: its end, the other's, who opened it, its
+              state, how long still and how long already, and the rule that lets it pass
+  revoked     live flows that reloads have ended because the new config forbids them, with the reason and the rule;
+              the latest first, the last 1,000
   drops       packets dropped, by tenant and reason, with the reason's meaning; most first
   rules       access rules in the order in which they are asked, outbound ones first. A rule that measures has counted every
               packet that reached it, with its inner bytes; one that allows or denies those it was asked about, which are
@@ -50,9 +57,9 @@ Asks a running daemon over its admin socket. Nothing is changed, and no packet w
               kernel, with each worker's sockets
 
   --tenant NAME   that tenant's only
-  --ca IP         sessions of that inside address
-  --port N        sessions with that inside, outside or remote port
-  --limit N       so many sessions at most (1000)
+  --ca IP         sessions or connections of that inside address
+  --port N        sessions or connections with that inside, outside or remote port
+  --limit N       so many of them at most (1000)
   --json          the answer as it came
   --socket PATH   the daemon's admin socket; -c CONFIG takes it from the daemon's config. Without either:
                   $XDG_RUNTIME_DIR/causeway.sock, /run/causeway/causeway.sock, or causeway-UID.sock in the

@@ -53,7 +53,7 @@ const slips = [
   [['run'], 'run takes one config: -c CONFIG'],
   [['run', '-c'], '-c needs a value'],
   [['run', '-c', '-'], 'run reads its config again on HUP, so it must be a file'],
-  [['show'], 'show what? tenants, sessions, drops, rules, queues'],
+  [['show'], 'show what? tenants, sessions, connections, revoked, drops, rules, queues'],
   [['show', 'dorps'], 'nothing called dorps to show; did you mean drops?'],
   [['show', 'drops', '--ca', '10.0.0.5'], 'show drops has no filter --ca'],
   [['show', 'sessions', '--port', '70000'], '--port 70000: write a whole number from 0 to 65535'],
