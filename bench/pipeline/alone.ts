@@ -5,7 +5,7 @@
 import { parentPort } from 'node:worker_threads';
 import { Player } from '../live/roles.js';
 import { sampleNs, warmUp, type Effort, type Work } from '../harness.js';
-import { makeBusyWorld, makeRing, through, type WalkName } from './world.js';
+import { forgetting, makeBusyWorld, makeRing, through, type WalkName } from './world.js';
 
 export interface AloneData {
   readonly walk: WalkName;
@@ -14,6 +14,8 @@ export interface AloneData {
   readonly rules: number;
   /** Whether the ledger is kept. */
   readonly counts: boolean;
+  /** Forget all sessions before each pass, so that every packet is a flow's first. */
+  readonly isFirst: boolean;
   readonly effort: Effort;
 }
 
@@ -21,20 +23,21 @@ const SESSIONS = 65_536;
 
 /** Says `ready`, then one sample for each thing it is told. */
 export async function playAlone(data: unknown): Promise<void> {
-  const { walk, flows, len, rules, counts, effort } = data as AloneData;
+  const { effort, ...kind } = data as AloneData;
   const control = parentPort!;
-  const work = makeWork(walk, flows, len, rules, counts, effort);
+  const work = makeWork(kind, effort);
   warmUp(effort, [work]);
   control.on('message', () => control.postMessage(sampleNs(work, effort.roundMs)));
   control.postMessage('ready');
 }
 
-function makeWork(walk: WalkName, flows: number, len: number, rules: number, counts: boolean, effort: Effort): Work {
+function makeWork({ walk, flows, len, rules, counts, isFirst }: Omit<AloneData, 'effort'>, effort: Effort): Work {
   const world = makeBusyWorld(effort, { rules, sessions: SESSIONS }, counts ? () => {} : ({ gateway: { ledger } }) => {
     // Before anything has run, so that the compiler never sees another kind of ledger.
     Object.assign(ledger, { add() {}, drop() {}, forward() {} });
   });
-  return through(world, makeRing(world, walk, flows, len));
+  const work = through(world, makeRing(world, walk, flows, len));
+  return isFirst ? forgetting(world, work) : work;
 }
 
 /** Nanoseconds a packet of each of `kinds`, by turns, each in its thread: its samples, a round each. */

@@ -5,7 +5,7 @@ import type { Bench, Target } from '../result.js';
 import { measureAlone, type AloneData } from './alone.js';
 import { minimalNat } from './minimal-nat.js';
 import { ROOM } from './ring.js';
-import { SMALLEST, WALKS, idle, makeBusyWorld, makeRing, openAll, through, type WalkName, type World } from './world.js';
+import { SMALLEST, WALKS, forgetting, idle, makeBusyWorld, makeRing, openAll, through, type WalkName, type World } from './world.js';
 
 const K = 1024;
 const FLOWS = [K, 64 * K, 1024 * K] as const;
@@ -63,15 +63,7 @@ function measureFirst(effort: Effort): Measured {
   const ring = makeRing(world, 'natOut', NEW_FLOWS, SMALLEST);
   openAll(known, ring);
   const again = through(known, ring);
-  const first = through(world, ring);
-  const { nat } = world.gateway.context;
-  return checked(world, measureNs(effort, {
-    ...first,
-    restore() {
-      for (const session of nat.sessions()) nat.close(session); // all flows are forgotten
-      first.restore?.();
-    },
-  }, { name: 'known flow', work: again }));
+  return checked(world, measureNs(effort, forgetting(world, through(world, ring)), { name: 'known flow', work: again }));
 }
 
 function label(flows: number): string {
@@ -109,7 +101,7 @@ const PARTS: Record<string, { readonly what: string; readonly change: Partial<Al
 
 /** What the parts of a walk cost: the same without each, and everything on as the baseline. `plain` is the walk without NAT. */
 function withoutBenches(walk: WalkName, plain: WalkName | null): Bench[] {
-  const all: Omit<AloneData, 'effort'> = { walk, flows: FLOWS[0], len: SMALLEST, rules: RULES, counts: true };
+  const all: Omit<AloneData, 'effort'> = { walk, flows: FLOWS[0], len: SMALLEST, rules: RULES, counts: true, isFirst: false };
   const parts = Object.entries(PARTS).concat(plain === null ? [] : [['nat', { what: `without NAT, which is ${WHAT[plain]}`, change: { walk: plain } }]]);
   const samples = once(effort => measureAlone(effort, [all, ...parts.map(([, { change }]) => ({ ...all, ...change }))]));
   return parts.map(([part, { what }], i) => ({

@@ -60,7 +60,7 @@ export type WalkName = (typeof WALKS)[number] | 'forwardIn';
 
 /** What a world is made for. */
 export interface WorldParts {
-  /** ACL rules of each tenant. */
+  /** ACL rules of each tenant, 16,384 at most. */
   readonly rules: number;
   /** Sessions that fit. */
   readonly sessions: number;
@@ -95,7 +95,7 @@ export function configOf({ rules, sessions, flows = sessions }: WorldParts): str
       // None matches, and each is compared to its last field: the remote prefix is what differs.
       acls: Array.from({ length: rules }, (_, i) => ({
         weight: 10, action: 'deny', direction: i % 2 === 0 ? 'outbound' : 'inbound', protocol: 'udp',
-        localPort: '1-65535', remote: `100.64.${i}.0/24`,
+        localPort: '1-65535', remote: `100.${64 + (i >> 8)}.${i & 255}.0/24`,
       })),
     })),
   });
@@ -195,6 +195,17 @@ function receive(gateway: Gateway, ring: Ring, slot: number, headroom: number): 
   const at = ring.at(slot);
   const verdict = gateway.receive(ring.slots, at - headroom, at, at + ring.len, ring.peer, Carrier.gre, Side.both);
   if (verdict !== Fate.forwarded) throw new Error(`slot ${slot} was not forwarded: ${verdict}`);
+}
+
+/** The same work with every flow a new one. */
+export function forgetting({ gateway: { context: { nat } } }: World, work: Work): Work {
+  return {
+    ...work,
+    restore() {
+      for (const session of nat.sessions()) nat.close(session);
+      work.restore?.();
+    },
+  };
 }
 
 /**

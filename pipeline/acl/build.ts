@@ -1,8 +1,8 @@
 /** Builds the look-up tables of every list (layout.ts says what they are). Control's part; off the packet path. */
-import type { RuleColumns, TenantColumns } from '../policy.js';
+import { NONE, type RuleColumns, type TenantColumns } from '../policy.js';
 import { sharedSigned } from '../tables/memory.js';
 import { AXIS_PLANS, cutWords, type AxisPlan, type Interval, type Range, type Value } from './axes.js';
-import { A_KIND, A_RANGE, AXIS_WORDS, L_END, L_FIRST, L_PLAN, LIST_WORDS, LISTS, List, P_AXES, P_SUMMARY, P_WORDS, PLAN_WORDS, R_COUNT, R_CUTS, R_ROWS, RANGE_WORDS, type AclData } from './layout.js';
+import { A_KIND, A_RANGE, ASKS_MACS, AXIS_WORDS, L_END, L_FIRST, L_PLAN, LIST_WORDS, LISTS, List, P_AXES, P_SUMMARY, P_WORDS, PLAN_WORDS, R_COUNT, R_CUTS, R_ROWS, RANGE_WORDS, type AclData } from './layout.js';
 
 /** A list of so many entries or fewer is scanned. */
 export const SCANNED = 16;
@@ -12,7 +12,7 @@ const MOST_SEGMENTS = 1024, LEAST_SEGMENTS = 64, RANGE_BITS_WORDS = 1 << 20;
 /** `scanned` is for tests: from how many entries on lists get tables. */
 export function buildAcl(rules: RuleColumns, tenants: Pick<TenantColumns, 'names' | 'ruleFirst' | 'ruleInbound' | 'ruleEnd' | 'meterInbound' | 'meterEnd'>, scanned = SCANNED): AclData {
   const ids = tenants.names.length;
-  const lists = sharedSigned(new Int32Array(ids * LISTS * LIST_WORDS));
+  const asks = sharedSigned(new Int32Array(ids)), lists = sharedSigned(new Int32Array(ids * LISTS * LIST_WORDS));
   const tables = new Tables(rules);
   for (let tenant = 0; tenant < ids; tenant++) {
     const bounds = [tenants.ruleFirst[tenant], tenants.ruleInbound[tenant], tenants.ruleEnd[tenant], tenants.meterInbound[tenant], tenants.meterEnd[tenant]];
@@ -21,9 +21,11 @@ export function buildAcl(rules: RuleColumns, tenants: Pick<TenantColumns, 'names
       lists[at + L_FIRST] = first;
       lists[at + L_END] = end;
       lists[at + L_PLAN] = end - first > scanned ? tables.add(first, end) : 0;
+      if (end > first) asks[tenant] |= 1 << list;
+      for (let i = first; i < end; i++) if (rules.localMacHigh[i] !== NONE || rules.remoteMacHigh[i] !== NONE) asks[tenant] |= ASKS_MACS;
     }
   }
-  return { lists, ...tables.build() };
+  return { asks, lists, ...tables.build() };
 }
 
 class Tables {
@@ -54,7 +56,7 @@ class Tables {
     return at;
   }
 
-  build(): Omit<AclData, 'lists'> {
+  build(): Omit<AclData, 'asks' | 'lists'> {
     const bits = new Int32Array(new SharedArrayBuffer(Math.max(1, this.#bitWords) * 4));
     let at = 0;
     for (const rows of this.#bits) {

@@ -7,6 +7,8 @@ import { matches } from './match.js';
 import type { Question } from './question.js';
 
 export class Classifier {
+  /** By tenant: a bit for each of its lists that has entries, and `ASKS_MACS`. */
+  readonly asks: Int32Array;
   readonly #rules: RuleColumns;
   readonly #lists: Int32Array;
   readonly #plans: Int32Array;
@@ -15,7 +17,8 @@ export class Classifier {
   /** Where the rows of the packet in hand begin in `#bits`, an axis each; and of which list. */
   readonly #rows = new Int32Array(AXES);
 
-  constructor(rules: RuleColumns, { lists, plans, cuts, bits }: AclData) {
+  constructor(rules: RuleColumns, { asks, lists, plans, cuts, bits }: AclData) {
+    this.asks = asks;
     this.#rules = rules;
     this.#lists = lists;
     this.#plans = plans;
@@ -25,8 +28,7 @@ export class Classifier {
 
   /** Whether the list has no entry. */
   isEmpty(tenant: number, list: number): boolean {
-    const at = (tenant * LISTS + list) * LIST_WORDS;
-    return this.#lists[at + L_FIRST] === this.#lists[at + L_END];
+    return (this.asks[tenant] >> list & 1) === 0;
   }
 
   /** The first entry of this list of a tenant that matches, or -1. */

@@ -6,6 +6,7 @@
  * a **row**, a bit for every entry of the list that some value of the segment can match. A look-up finds the packet's segment on each
  * axis, and the entries with a bit in all rows are the candidates, few enough to be asked one by one, first bit first.
  *
+ *   asks    a tenant  which of its lists have entries (bit n: list n), and whether any entry asks for MACs
  *   lists   a list    first entry | end | its plan, or 0
  *   plans   a plan    words a row | words of the summary | axes     then for each axis
  *                     kind | two ranges of values (IPv4, IPv6; with ports, without) of  cuts at | cuts | first row at
@@ -17,6 +18,8 @@
  */
 export const List = { outbound: 0, inbound: 1, outboundMeters: 2, inboundMeters: 3 } as const;
 export const LISTS = 4;
+/** In `asks`, beside a bit for each list. */
+export const ASKS_MACS = 1 << LISTS;
 export const LIST_WORDS = 3;
 export const L_FIRST = 0, L_END = 1, L_PLAN = 2;
 
@@ -35,6 +38,7 @@ export const BIAS = 0x80000000 | 0;
 
 /** What crosses threads. */
 export interface AclData {
+  readonly asks: Int32Array;
   readonly lists: Int32Array;
   readonly plans: Int32Array;
   readonly cuts: Int32Array;

@@ -213,6 +213,20 @@ function tellMaps(p: Packet, { policy }: Context, verdict: number, site: number)
 }
 
 function tellAcl(p: Packet, c: Context, outbound: number): Told {
+  const said = tellDecision(p, c, outbound), measured = measuredBy(p, c, outbound);
+  if (measured.length === 0) return said;
+  const by = `measured by ${measured.join(', ')}`;
+  return said === null ? { text: `${outbound === 1 ? 'outbound' : 'inbound'}: ${by}` } : { ...said, text: `${said.text}; ${by}` };
+}
+
+/** Names of rules that measured the packet on this side, as far as it is known which. */
+function measuredBy(p: Packet, c: Context, outbound: number): string[] {
+  const { rules } = c.policy;
+  const entries = [...c.meters.found.subarray(0, p.meters)].map(tally => rules.tally.indexOf(tally));
+  return entries.filter(entry => rules.outbound[entry] === outbound).map(entry => rules.names[entry]);
+}
+
+function tellDecision(p: Packet, c: Context, outbound: number): Told {
   const { rules, tenants } = c.policy;
   const matched = p.rule >= 0 && rules.outbound[p.rule] === outbound;
   const side = outbound === 1 ? c.trackedOut : c.trackedIn;

@@ -19,22 +19,22 @@ import { Reason } from '../reasons.js';
 
 /** The sender is a VM: local is the source. */
 export function aclOut(p: Packet, c: Context): number {
-  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1;
-  if (!isStateful && acl.isEmpty(p.tenant, List.outbound) && acl.isEmpty(p.tenant, List.outboundMeters)) return Fate.next;
+  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1, isMeasured = !acl.isEmpty(p.tenant, List.outboundMeters);
+  if (!isStateful && !isMeasured && acl.isEmpty(p.tenant, List.outbound)) return Fate.next;
   askOut(c.question, p, c.policy);
   const verdict = isStateful ? inspect(p, c, true) : decide(p, c, true);
-  countMatches(p, c, true);
+  if (isMeasured || p.rule >= 0) countMatches(p, c, true);
   return verdict;
 }
 
 /** The receiver is a VM: local is the destination. */
 export function aclIn(p: Packet, c: Context): number {
   if (p.family === 0) return Fate.next; // ARP in passing
-  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1;
-  if (!isStateful && acl.isEmpty(p.tenant, List.inbound) && acl.isEmpty(p.tenant, List.inboundMeters)) return Fate.next;
+  const { acl, tenants } = c.policy, isStateful = tenants.stateful[p.tenant] === 1, isMeasured = !acl.isEmpty(p.tenant, List.inboundMeters);
+  if (!isStateful && !isMeasured && acl.isEmpty(p.tenant, List.inbound)) return Fate.next;
   askIn(c.question, p, c.policy);
   const verdict = isStateful ? inspect(p, c, false) : decide(p, c, false);
-  countMatches(p, c, false);
+  if (isMeasured || p.rule >= 0) countMatches(p, c, false);
   return verdict;
 }
 

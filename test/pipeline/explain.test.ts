@@ -14,8 +14,8 @@ const CONFIG = readFileSync(new URL('../fixtures/trace.jsonc', import.meta.url),
 const GATEWAY = '02:00:00:00:00:01', RED_5 = '00:15:5d:00:01:05';
 
 /** What `describe` says of a datagram, and the stages that spoke. */
-function told(pa: string, datagram: Uint8Array, before: readonly (readonly [string, Uint8Array])[] = []): { comment: string; steps: TraceStep[] } {
-  const lab = new Lab(CONFIG);
+function told(pa: string, datagram: Uint8Array, before: readonly (readonly [string, Uint8Array])[] = [], config = CONFIG): { comment: string; steps: TraceStep[] } {
+  const lab = new Lab(config);
   for (const [from, earlier] of before) lab.receive(from, earlier);
   let comment = '';
   const steps: TraceStep[] = [];
@@ -51,6 +51,15 @@ for (const [name, pa, datagram, wanted] of comments) {
     else t.match(told(pa, datagram).comment, wanted);
   });
 }
+
+t.test('a trace names the rules that measured, beside the one that decided or without', async t => {
+  const config = CONFIG.replace('"acls": [', `"acls": [
+        { "name": "all", "weight": 30, "action": "measure", "direction": "outbound" }, { "name": "mail", "weight": 10, "action": "measure", "direction": "outbound", "remotePort": 25, "protocol": "tcp" },
+        { "name": "to-22", "weight": 10, "action": "measure", "direction": "inbound", "localPort": 22, "protocol": "tcp" },`);
+  const acl = (packet: Uint8Array): string[] => told('192.0.2.11', fromRed5(packet), [], config).steps.filter(({ stage }) => stage === 'acl').map(({ text }) => text);
+  t.same(acl(tcp('10.0.0.5', 1, '198.51.100.9', 25, TcpFlag.syn)), ['outbound entry no-smtp: deny; measured by all, mail']);
+  t.same(acl(tcp('10.0.0.5', 1, '10.0.1.7', 22, TcpFlag.syn)), ['outbound: no entry matches, which allows; measured by all', 'inbound entry no-ssh: deny; measured by to-22']);
+});
 
 t.test('an ICMP error through NAT: comment and trace say that the quoted packet is translated too', async t => {
   const lab = new Lab(CONFIG);
