@@ -92,9 +92,27 @@ export class PortBlockTable {
   /** Every block that is somebody's, or was until lately, while others come and go. Not for packets. */
   *records(): Generator<BlockRecord> {
     for (let i = 0; i < this.used; i++) {
-      const record = this.#read(i);
+      const record = this.record(i);
       if (record !== undefined) yield record;
     }
+  }
+
+  /** Record `i`, below `used`; undefined where it is nobody's. */
+  record(i: number): BlockRecord | undefined {
+    const w = this.#w, at = this.#at(i);
+    if (Atomics.load(w, at + USERS) < 0) return undefined;
+    return {
+      outside: w[at + OUTSIDE] >>> 0, firstPort: w[at + PORTS] >>> 16, count: w[at + PORTS] & 0xffff, tenant: w[at + TENANT], inside: w[at + INSIDE] >>> 0,
+      since: this.#times[at + SINCE >> 1], until: this.#times[at + UNTIL >> 1],
+    };
+  }
+
+  /** What a look at record `i` needs to see that it has changed: since when it is used; below 0, since when it is not; 0, nobody's. */
+  stamp(i: number): number {
+    const at = this.#at(i);
+    if (Atomics.load(this.#w, at + USERS) < 0) return 0;
+    const since = this.#times[at + SINCE >> 1], until = this.#times[at + UNTIL >> 1];
+    return until === 0 || until < since ? since : -until;
   }
 
   /** The block that holds this outside port, if it is somebody's, or was until lately. */
@@ -102,7 +120,7 @@ export class PortBlockTable {
     const w = this.#w;
     for (let link = Atomics.load(w, this.#bucket(outside | 0)); link !== 0; link = w[this.#at(link - 1) + NEXT_OUTSIDE]) {
       const at = this.#at(link - 1), first = w[at + PORTS] >>> 16;
-      if (w[at + OUTSIDE] === (outside | 0) && port >= first && port < first + (w[at + PORTS] & 0xffff)) return this.#read(link - 1);
+      if (w[at + OUTSIDE] === (outside | 0) && port >= first && port < first + (w[at + PORTS] & 0xffff)) return this.record(link - 1);
     }
     return undefined;
   }
@@ -314,15 +332,6 @@ export class PortBlockTable {
     w[at + NEXT_OWN] = w[H_FREE];
     Atomics.store(w, at + USERS, FREE);
     Atomics.store(w, H_FREE, i + 1);
-  }
-
-  #read(i: number): BlockRecord | undefined {
-    const w = this.#w, at = this.#at(i);
-    if (Atomics.load(w, at + USERS) < 0) return undefined;
-    return {
-      outside: w[at + OUTSIDE] >>> 0, firstPort: w[at + PORTS] >>> 16, count: w[at + PORTS] & 0xffff, tenant: w[at + TENANT], inside: w[at + INSIDE] >>> 0,
-      since: this.#times[at + SINCE >> 1], until: this.#times[at + UNTIL >> 1],
-    };
   }
 
   #at(block: number): number { return this.#records + block * PORT_BLOCK_WORDS; }
