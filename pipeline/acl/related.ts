@@ -11,7 +11,7 @@ import { IPV6_DST, IPV6_SRC, parseQuotedIpv6 } from '../../codecs/ipv6.js';
 import { V4_MAPPED } from '../address.js';
 import { seconds, type Context } from '../context.js';
 import { isOlder } from '../nat/allowed.js';
-import { Fragment, Rewrite, type Packet } from '../packet.js';
+import { Fragment, type Packet } from '../packet.js';
 import { NO_QUERY, queryOf } from './query.js';
 import { askAbout, isOver, reviewConnection } from './review.js';
 import type { Tracked } from './tracked.js';
@@ -43,24 +43,17 @@ function readQuote4(p: Packet, c: Context, isOutbound: boolean): boolean {
   if (checkQuotedIpv4(mem, quote, end) !== 0 || ipv4FragmentOffset(mem, quote) !== 0) return false;
   const protocol = ipv4Protocol(mem, quote), transport = quote + ipv4HeaderLen(mem, quote);
   if (end - transport < QUOTED_TRANSPORT) return false;
-  const ends = c.quotedEnds, { nat } = c;
-  const quotedType = protocol === IpProtocol.icmp ? icmpType(mem, transport) : -1;
-  if (p.session >= 0) {
-    // From the Internet, about what NAT has sent: its session knows how the VM sees it.
-    ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
-    ends.local2 = ends.remote2 = V4_MAPPED;
-    ends.local3 = nat.sessionInside(p.session) | 0;
-    ends.remote3 = nat.remote(p.session) | 0;
-    return setRest(ends, protocol, quotedType, isOutbound, nat.sessionInsidePort(p.session), quotedType >= 0 ? nat.sessionInsidePort(p.session) : nat.remotePort(p.session));
-  }
-  const isShown = (p.rewrites & Rewrite.maps) !== 0; // a site's maps: as the tenant sees it
-  const src = isShown ? p.quoteSource : ipv4Src(mem, quote), dst = isShown ? p.quoteDestination : ipv4Dst(mem, quote);
-  if (src !== p.dst3) return false;
+  const ends = c.quotedEnds, quotedType = protocol === IpProtocol.icmp ? icmpType(mem, transport) : -1;
+  // Where NAT or a site's map has been at it already, what it quotes is known as this side sees it.
+  const isTurned = p.quoteAt >= 0, src = isTurned ? p.quoteSource : ipv4Src(mem, quote), dst = isTurned ? p.quoteDestination : ipv4Dst(mem, quote);
+  if (src >>> 0 !== p.dst3 >>> 0) return false;
   ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
   ends.local2 = ends.remote2 = V4_MAPPED;
   ends.local3 = (isOutbound ? dst : src) | 0;
   ends.remote3 = (isOutbound ? src : dst) | 0;
-  return setPorts(ends, mem, transport, protocol, quotedType, isOutbound);
+  if (!isTurned || p.session < 0) return setPorts(ends, mem, transport, protocol, quotedType, isOutbound);
+  const port = p.quoteSourcePort;
+  return setRest(ends, protocol, quotedType, isOutbound, port, quotedType >= 0 ? port : p.quoteDestinationPort);
 }
 
 function readQuote6(p: Packet, c: Context, isOutbound: boolean): boolean {

@@ -62,6 +62,31 @@ t.test('errors that the VM sends about what it received pass as well, and throug
   expectLedger(t, lab, { red: { forwarded: 4, acl_denied: 1, nat_no_session: 1 } });
 });
 
+t.test('by a site’s maps, and between two VMs by their outside ends: flows and errors about them', async t => {
+  const shown = '10.101.0.11';
+  const lab = world((_config, red) => { red.sites[0]['maps'] = [{ side: 'tenant', real: '10.0.0.0/24', shown: '10.101.0.0/24' }]; });
+  const error = (about: Uint8Array): string => fromSite(lab, HQ_KEY, icmp('192.168.50.254', shown, 3, 1, 0, about));
+  t.equal(error(udp(shown, 5000, '192.168.50.9', 53, 'question')), 'acl_denied');
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, '192.168.50.9', 53, 'question')), 'forwarded');
+  t.equal(fromSite(lab, HQ_KEY, udp('192.168.50.9', 53, shown, 5000, 'answer')), 'forwarded');
+  t.equal(error(udp(shown, 5000, '192.168.50.9', 53, 'question')), 'forwarded');
+  t.equal(error(udp(shown, 5001, '192.168.50.9', 53, 'question')), 'acl_denied');
+  lab.take();
+  t.same(lab.imbalances(), []);
+
+  const turned = world((_config, red) => { red.acls = red.acls.map(acl => ({ ...acl, local: acl['local'] === A.ca ? '10.0.0.0/24' : acl['local'] })); red.acls.push({ direction: 'inbound', action: 'allow', stateful: true, protocol: 'udp', localPort: 53, local: '10.0.0.12', weight: 5 }); });
+  const other = vm('vx4');
+  t.equal(fromVm(turned, A, udp(A.ca, 5000, RED_POOL, 5353, 'question')), 'forwarded', 'to the mapping of 10.0.0.12');
+  const { nat } = turned.gateway.context, mine = [...nat.sessions()].find(at => nat.sessionInsidePort(at) === 5000) ?? 0, port = nat.sessionOutsidePort(mine);
+  t.equal(connections(turned).count, 2, 'one a side');
+  t.equal(fromVm(turned, other, udp(other.ca, 53, RED_POOL, port, 'answer')), 'forwarded');
+  t.equal(fromVm(turned, other, udp(other.ca, 54, RED_POOL, port, 'uninvited')), 'acl_denied');
+  t.equal(fromVm(turned, other, icmp(other.ca, RED_POOL, 3, 3, 0, udp(RED_POOL, port, other.ca, 53, 'question'))), 'forwarded', 'an error about the question');
+  t.equal(fromVm(turned, A, icmp(A.ca, RED_POOL, 3, 3, 0, udp(RED_POOL, 5353, A.ca, 5000, 'answer'))), 'forwarded', 'and one about the answer');
+  turned.take();
+  t.same(turned.imbalances(), []);
+});
+
 t.test('fragments follow their first: in and out of a connection, in order or not, both families', async t => {
   const long = 'x'.repeat(100);
   for (const [pieces, back] of [
