@@ -73,7 +73,7 @@ function flood({ crew }: ReturnType<typeof makeFlood>, random: Seeded, kinds: re
 
 const STATEFUL = { acls: [{ action: 'allow', direction: 'outbound', stateful: true, weight: 1 }] }, BY_ADDRESS = { filtering: 'address-dependent' };
 const NEW_FLOWS = ['udp', 'syn', 'ping', 'spray'] as const;
-/** Floods alone and together, and what else takes state; with the last word, a fence that is still to be built. */
+/** Floods alone and together, and what else takes state; with the last word, a fence that is still to be built: not run, unless FLOOD_ALL is set. */
 const FLOODS_TRIED: readonly (readonly [name: string, kinds: readonly Flood[], setting: Setting, missing?: string])[] = [
   ['with new flows by NAT', NEW_FLOWS, {}],
   ['with new flows within their own networks', ['inside'], {}],
@@ -86,7 +86,7 @@ const FLOODS_TRIED: readonly (readonly [name: string, kinds: readonly Flood[], s
   ['with new flows within their own networks, where filtering goes by address', ['inside'], BY_ADDRESS, 'as above'],
 ];
 
-for (const [name, kinds, setting, missing] of FLOODS_TRIED) t.test(`issue 4: Red and Blue flood ${name}, with quotas on: Green loses nothing`, { todo: process.env['FLOOD_ALL'] === undefined && missing }, async t => {
+for (const [name, kinds, setting, missing] of FLOODS_TRIED) t.test(`issue 4: Red and Blue flood ${name}, with quotas on: Green loses nothing`, { todo: process.env['FLOOD_ALL'] === undefined && missing !== undefined && missing }, async t => {
   const random = seeded();
   t.comment(`seed ${random.seed}`);
   const world = makeFlood(QUOTA, setting);
