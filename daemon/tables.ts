@@ -68,10 +68,11 @@ export function compileConfig(config: Config, ids: TenantIds, generation: number
 /** What the state needs to be allocated with. */
 export function stateSizes(config: Config): StateSizes {
   const { limits } = config.gateway;
+  const filtersByAddress = config.tenants.some(({ nat }) => nat?.filtering === 'address-dependent'); // who begins to after the start has what is left over
   const mtu = Math.max(config.gateway.mtu, ...config.hosts.map(host => host.mtu), ...config.uplinks.map(uplink => uplink.mtu));
   return {
     tenants: limits.tenants,
-    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, tenants: limits.tenants, subscribers: limits.subscribers, portBlocks: limits.portBlocks },
+    nat: { bindings: limits.bindings, sessions: limits.sessions, plain: limits.flows, permits: filtersByAddress ? limits.sessions : 0, tenants: limits.tenants, subscribers: limits.subscribers, portBlocks: limits.portBlocks },
     connections: { connections: limits.connections, tenants: limits.tenants },
     fragments: { datagrams: limits.fragments, slots: limits.heldFragments, slotBytes: slotBytesFor(mtu), holders: 2 * (limits.tenants + 1) },
   };

@@ -10,7 +10,6 @@ import { CONNECTION_WORDS, type Connections } from './tables/connections.js';
 import { F_LANE, F_SEEN, FLOW_WORDS, Kind, isPlain } from './tables/flows.js';
 import { BLOCK_LOCK } from './tables/nat-layout.js';
 import type { NatState } from './tables/nat-state.js';
-import { isPermitLive } from './tables/permits.js';
 import type { Quiet } from './tables/quiet.js';
 
 /** Every record is looked at once in so many seconds, however many there are. */
@@ -192,7 +191,7 @@ export class Reaper {
       if (flows.spilled > 0) flows.measure(at);
       if (kind === Kind.dead) flows.recycle(at);
       else if (this.#nat.isOpen(at)) this.#expire(at, now, policy);
-      else if (isPlain(kind) ? (now - flows.words[at + F_SEEN] | 0) >= PLAIN_IDLE_SECONDS : kind === Kind.permit && !isPermitLive(this.#nat, at)) flows.removePlain(at);
+      else if (isPlain(kind) && (now - flows.words[at + F_SEEN] | 0) >= PLAIN_IDLE_SECONDS) flows.removePlain(at);
     }
   }
 

@@ -19,8 +19,8 @@ import { icmpErrorIn, icmpErrorOut } from '../nat/icmp.js';
 import { Fragment, Rewrite, type Packet } from '../packet.js';
 import { Filtering } from '../policy.js';
 import { Reason } from '../reasons.js';
-import { FROM_OUTSIDE, type NatState } from '../tables/nat-state.js';
-import { permit } from '../tables/permits.js';
+import { FROM_OUTSIDE, PERMITS, type NatState } from '../tables/nat-state.js';
+import { permit, withdraw } from '../tables/permits.js';
 import { TcpState, isOpening, letsPass, refreshes, tcpNext } from '../nat/tcp-state.js';
 import { deliver } from './route.js';
 
@@ -135,11 +135,12 @@ function trackOut(p: Packet, c: Context, chain: number): number {
     const verdict = bind(p, c, chain, now);
     if (verdict !== 0) return verdict;
   }
-  if (c.policy.tenants.filtering[p.tenant] === Filtering.addressDependent && !nat.isStatic(p.binding) && !permit(nat, p.binding, dst, now)) {
+  const permits = c.policy.tenants.filtering[p.tenant] === Filtering.addressDependent && !nat.isStatic(p.binding);
+  if (permits && !permit(nat, p.binding, dst)) {
     if (isNew) nat.unbind(p.binding);
     return Reason.nat_sessions_spent;
   }
-  return open(p, c, dst, remotePort, TcpState.inInit, isNew, chain, now);
+  return open(p, c, dst, remotePort, permits ? PERMITS : 0, isNew, chain, now);
 }
 
 /** Under the lock: the session of a packet from outside, found or made. */
@@ -176,7 +177,7 @@ function trackIn(p: Packet, c: Context, chain: number): number {
     if (binding < 0) return -binding;
     p.binding = binding;
   }
-  return open(p, c, p.src3 | 0, remotePort, TcpState.outInit, isNew, chain, now);
+  return open(p, c, p.src3 | 0, remotePort, FROM_OUTSIDE, isNew, chain, now);
 }
 
 /** Whether the packet's binding leads to the inside end that it was placed at, whose lock is held: the outside end may have changed hands. */
@@ -209,11 +210,12 @@ function bind(p: Packet, c: Context, chain: number, now: number): number {
   return 0;
 }
 
-/** Open a session of the packet's binding; a new binding that gets none goes again. */
-function open(p: Packet, c: Context, remote: number, remotePort: number, tcpState: number, isNewBinding: boolean, chain: number, now: number): number {
-  const isTcp = p.protocol === IpProtocol.tcp, opener = tcpState === TcpState.outInit ? FROM_OUTSIDE : 0;
-  p.session = c.nat.open(p.binding, remote, remotePort, (isTcp ? tcpState : 0) | opener, !isTcp, c.policy.generation, now, chain);
+/** Open a session of the packet's binding: `mark` says who opens it, and whether it counts in a permission. A new binding that gets none goes again. */
+function open(p: Packet, c: Context, remote: number, remotePort: number, mark: number, isNewBinding: boolean, chain: number, now: number): number {
+  const isTcp = p.protocol === IpProtocol.tcp, state = !isTcp ? 0 : mark === FROM_OUTSIDE ? TcpState.outInit : TcpState.inInit;
+  p.session = c.nat.open(p.binding, remote, remotePort, state | mark, !isTcp, c.policy.generation, now, chain);
   if (p.session >= 0) return 0;
+  if (mark === PERMITS) withdraw(c.nat, p.binding, remote);
   if (isNewBinding) c.nat.unbind(p.binding);
   return Reason.nat_sessions_spent;
 }

@@ -56,11 +56,11 @@ export const OP_MASK = 0x7f;
 /** Set in word 6 while the connection's state lets packets pass without a look at it. */
 export const OP_FAST = 0x80;
 
-/** `plain` flows are those without a session. */
-export interface FlowSizes { readonly sessions: number; readonly plain: number }
+/** `plain` flows are those without a session; `permits` are permissions (permits.ts), for which room is kept where there will be some. */
+export interface FlowSizes { readonly sessions: number; readonly plain: number; readonly permits?: number }
 
-function flowBuckets({ sessions, plain }: FlowSizes): number {
-  return Math.ceil((2 * sessions + plain) / FILL / 4);
+function flowBuckets({ sessions, plain, permits = 0 }: FlowSizes): number {
+  return Math.ceil((2 * sessions + plain + permits) / FILL / 4);
 }
 
 /** Words of memory: two records a session, one a plain flow, and the room between them. */
@@ -78,10 +78,6 @@ export function isPlain(kind: number): boolean {
   return kind === Kind.fromHost || kind === Kind.fromUplink || kind === Kind.fromSite;
 }
 
-/** Of a record that `addPlain` has counted: flows without a session, and permissions (permits.ts). */
-export function isCounted(kind: number): boolean {
-  return isPlain(kind) || kind === Kind.permit;
-}
 
 /** The first record of the bucket that holds the one at `at`; the others are `at` with a bit or two turned over. */
 function bucketOf(at: number): number {
@@ -220,10 +216,10 @@ export class FlowTable {
     return false;
   }
 
-  /** Take out what `addPlain` put in, unless another thread is faster. */
+  /** Take a plain flow out, unless another thread is faster. */
   removePlain(at: number): void {
     const word = Atomics.load(this.words, at);
-    if (!isCounted(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
+    if (!isPlain(word & KIND_MASK) || Atomics.compareExchange(this.words, at, word, this.#quiet.epoch << 8 | Kind.dead) !== word) return;
     Atomics.sub(this.words, this.end + T_PLAIN, 1);
     if (this.#quiet.isAlone) this.#zero(at);
     else this.removed?.push(at);

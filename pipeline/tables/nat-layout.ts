@@ -41,7 +41,7 @@ const HEADER_WORDS = 16;
 /** Flow buckets are two cache lines. */
 const ALIGN_WORDS = 32;
 
-export interface NatSizes { readonly bindings: number; readonly sessions: number; readonly plain: number; readonly tenants: number; readonly subscribers: number; readonly portBlocks: number }
+export interface NatSizes { readonly bindings: number; readonly sessions: number; readonly plain: number; readonly permits?: number; readonly tenants: number; readonly subscribers: number; readonly portBlocks: number }
 
 export function natLayout(sizes: NatSizes) {
   // The power of two that is nearest: two thirds to four thirds of a binding a chain.

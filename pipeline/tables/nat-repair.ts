@@ -3,9 +3,10 @@
  * nat-state.ts leaves tables that others can use, so what is wrong is at worst something that nobody finds any more: a
  * claim, a session with one record, a binding in one chain or without sessions, a count.
  */
-import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, isCounted } from './flows.js';
+import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, OP_FAST, isPlain } from './flows.js';
 import { B_NEXT_INSIDE, B_SESSIONS, BINDING_WORDS, COUNTS, FREE, H_FREE, H_SESSIONS, IN_BLOCK, STRIPES, natLayout } from './nat-layout.js';
 import type { NatState } from './nat-state.js';
+import { recountPermits } from './permits.js';
 
 /**
  * Repair `memory`, of which `nat` is control's view, after `owner`. Everybody else's changes wait meanwhile, half a second with a
@@ -41,7 +42,7 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
       }
     } else if (kind === Kind.natIn) {
       inbound++;
-    } else if (isCounted(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
+    } else if (isPlain(kind) || kind === Kind.claimed) { // sessions are claimed under locks that are all held here
       plain++;
     }
   }
@@ -57,6 +58,7 @@ function repair(nat: NatState, memory: SharedArrayBuffer): void {
   }
   Atomics.store(w, H_SESSIONS, sessions);
   recount(nat, tally);
+  recountPermits(nat);
   flows.recountPlain(plainBefore, plain);
 }
 

@@ -23,6 +23,7 @@ import {
   BLOCK_LOCK, B_CREATED, B_HOLDER, B_INSIDE, B_LATEST, B_NEXT_INSIDE, B_NEXT_OUTSIDE, B_OUTSIDE, B_PORTS, B_SESSIONS, B_WHO, BINDING_WORDS, COUNTS, DEAD, FREE,
   GENERATION, H_FREE, H_REVOKED, H_SEED, H_SESSIONS, IN_BLOCK, STATIC, STRIPES, WHOSE, natLayout, type NatSizes,
 } from './nat-layout.js';
+import { withdraw } from './permits.js';
 import { PortBlockTable, portBlockWords } from './port-blocks.js';
 import type { Quiet } from './quiet.js';
 import { SubscriberTable, subscriberWords } from './subscribers.js';
@@ -30,6 +31,9 @@ import { hashWords } from './word-map.js';
 
 /** In the state byte of a session, beside its state: the remote end opened it. */
 export const FROM_OUTSIDE = 0x80;
+/** And: it counts in a permission (permits.ts). */
+export const PERMITS = 0x40;
+const STATE = 0x3f;
 /** What `bind` says when the outside address and port are another's. */
 export const TAKEN = -2;
 
@@ -309,9 +313,11 @@ export class NatState {
   sessionOutsidePort(session: number): number { return this.#f[session + F_DO] >>> 16; }
   remote(session: number): number { return this.#f[session + F_DST] >>> 0; }
   remotePort(session: number): number { return this.#f[session + F_PORTS] & 0xffff; }
-  state(session: number): number { return this.#f[session + F_DO] >>> 8 & 0x7f; }
+  state(session: number): number { return this.#f[session + F_DO] >>> 8 & STATE; }
   /** Whether the remote end opened it. */
   isFromOutside(session: number): boolean { return (this.#f[session + F_DO] >>> 8 & FROM_OUTSIDE) !== 0; }
+  /** Whether it counts in a permission for its remote end. */
+  isPermit(session: number): boolean { return (this.#f[session + F_DO] >>> 8 & PERMITS) !== 0; }
   /** Low byte of the policy generation that allowed it last. */
   sessionGeneration(session: number): number { return this.#f[session + F_LANE] >>> 24; }
 
@@ -343,7 +349,8 @@ export class NatState {
   move(session: number, state: number, isFast: boolean): void {
     const f = this.#f;
     const opener = state === TcpState.inInit ? 0 : state === TcpState.outInit ? FROM_OUTSIDE : f[session + F_DO] >>> 8 & FROM_OUTSIDE;
-    const how = (opener | state) << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
+    const permits = f[session + F_DO] >>> 8 & PERMITS;
+    const how = (opener | permits | state) << 8 | (isFast ? OP_FAST : 0), mask = ~(0xff00 | OP_FAST);
     const back = this.inboundOf(session);
     f[session + F_DO] = f[session + F_DO] & mask | how;
     if (back >= 0) f[back + F_DO] = f[back + F_DO] & mask | how;
@@ -382,8 +389,10 @@ export class NatState {
       const outside = this.#outsideBucket(this.protocolOf(binding), w[count - B_SESSIONS + B_OUTSIDE], this.outsidePort(binding));
       if (!this.locks.tryLock(STRIPES + (outside & STRIPES - 1))) return false;
     }
+    const permits = this.isPermit(session), remote = this.#f[session + F_DST];
     if (back >= 0) flows.remove(back);
     flows.remove(session);
+    if (permits && binding >= 0) withdraw(this, binding, remote);
     Atomics.sub(w, H_SESSIONS, 1);
     this.counts.addSession(this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)) & STRIPES - 1, tenant, -1);
     if (binding >= 0 && (this.holder(binding) & COUNTS) !== 0) this.subscribers.addSession(this.subscriberOf(binding), -1);

@@ -48,6 +48,7 @@ export function hammerConfig(variant: number, limits = LIMITS): WorldConfig {
   return makeConfig((config, red, blue) => {
     Object.assign(config.gateway.limits, limits);
     Object.assign(config.gateway.timers, { udp: 120, tcpTransitory: 120 });
+    Object.assign(blue.nat ?? {}, { filtering: 'address-dependent' });
     // Blue's VMs have state on their side of every flow, by an entry that comes and goes in part.
     blue.acls = [
       { direction: 'outbound', action: 'allow', stateful: true, idleTimeout: 90, ...(variant === 0 ? {} : { remote: `${REMOTES[1]}/31` }) }, { direction: 'inbound', action: 'deny', remote: '198.51.100.0/24' },

@@ -2,10 +2,11 @@
  * What must be true of NAT's shared memory whenever nobody is in the middle of something, found by reading every word of
  * it: lists, chains, counts, both records of every session. Knows the layout by heart, as nat-state.ts and flows.ts draw it.
  */
-import { F_DO, F_DST, F_PORTS, F_SRC, F_TO, FLOW_WORDS, Kind, isPlain } from '../../pipeline/tables/flows.js';
+import { F_DO, F_DST, F_PORTS, F_SEEN, F_SRC, F_TO, FLOW_WORDS, Kind, isPlain } from '../../pipeline/tables/flows.js';
 import { lockWords } from '../../pipeline/tables/locks.js';
 import { natBytes, type NatSizes } from '../../pipeline/tables/nat-layout.js';
 import { NatState } from '../../pipeline/tables/nat-state.js';
+import { findPermit } from '../../pipeline/tables/permits.js';
 import { Quiet, makeQuietMemory } from '../../pipeline/tables/quiet.js';
 import { holderFaults } from './holder-invariants.js';
 import { hashWords } from '../../pipeline/tables/word-map.js';
@@ -55,6 +56,7 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
   // Records: each is free and zero, on its way to it, a session's, or a plain flow's.
   const { flows } = nat;
   const tally = new Map<number, number>(), perTenant = new Map<number, number>(), backs = new Set<number>(), keys = new Set<string>();
+  const permits = new Map<number, number>();
   let sessions = 0, plain = 0, natIn = 0;
   for (let at = 0; at < flows.end; at += FLOW_WORDS) {
     const kind = flows.kind(at);
@@ -64,6 +66,10 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
     if (kind === 0 || kind === Kind.dead || kind === Kind.claimed) continue;
     if (kind === Kind.natIn) {
       natIn++;
+      continue;
+    }
+    if (kind === Kind.permit) {
+      permits.set(at, f[F_SEEN]);
       continue;
     }
     if (!nat.isOpen(at)) {
@@ -90,6 +96,13 @@ export function natFaults(memory: SharedArrayBuffer, sizes: NatSizes, drained = 
       backs.add(back);
     }
   }
+  for (const session of nat.sessions()) {
+    if (!nat.isPermit(session)) continue;
+    const at = findPermit(nat, nat.bindingOf(session), nat.remote(session));
+    if (at < 0) wrong.push(`session ${session} has no permission`);
+    permits.set(at, (permits.get(at) ?? 0) - 1);
+  }
+  permits.forEach((n, at) => { if (n !== 0) wrong.push(`the permission ${at} counts ${n} sessions too many`); });
   if (natIn !== backs.size) wrong.push(`${natIn} inbound records for ${backs.size} sessions`);
   for (const binding of live) {
     const says = words[bindings + binding * BINDING + SESSIONS];

@@ -1,8 +1,10 @@
 /** Who may send in by a binding (RFC 4787 §5, RFC 5382 §4.3): everybody, whoever was sent to, or whoever was sent to at that port. */
 import t from 'tap';
+import { FLOW_WORDS, Kind } from '../../../pipeline/tables/flows.js';
 import { expectLedger, expectSent } from '../../support/expect.js';
 import { echo, echoReply, icmp, tcp, udp } from '../../support/frames.js';
 import type { Lab } from '../../support/lab.js';
+import { natFaults } from '../../support/nat-invariants.js';
 import { FAR, RED_POOL, atVm, fromUplink, fromVm, makeConfig, makeWorld, vm, type WorldChange } from '../../support/world.js';
 
 const A = vm('nv4'), B = vm('vx4');
@@ -57,46 +59,64 @@ t.test('RFC 4787 REQ-1, REQ-8: filtering changes no mapping: the outside port is
   }
 });
 
-t.test('RFC 7857 §6: what is filtered refreshes nothing; what comes in by permission opens a session of its own', async t => {
+t.test('RFC 7857 §6: what is filtered refreshes nothing; what comes in by permission has a session of its own, but permits nothing', async t => {
   const lab = makeWorld(filters('address-dependent'));
   const port = opened(lab);
   lab.wait(200);
   t.equal(fromUplink(lab, 'inet', udp(STRANGER, 53, RED_POOL, port)), 'nat_filtered');
   t.equal(fromUplink(lab, 'inet', udp(FAR, 77, RED_POOL, port)), 'forwarded');
-  lab.wait(299);
-  t.equal(fromUplink(lab, 'inet', udp(FAR, 78, RED_POOL, port)), 'forwarded', 'the session from port 77 has kept the binding');
+  lab.wait(99);
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 78, RED_POOL, port)), 'forwarded');
+  lab.wait(9);
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 79, RED_POOL, port)), 'nat_filtered', 'A’s own session is over');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 78, RED_POOL, port)), 'forwarded', 'the others are not');
   lab.wait(300);
-  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, port)), 'nat_no_binding');
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 78, RED_POOL, port)), 'nat_no_binding');
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 3, nat_filtered: 1, nat_no_binding: 1 } });
+  expectLedger(t, lab, { red: { forwarded: 4, nat_filtered: 2, nat_no_binding: 1 } });
 });
 
-t.test('a permission is of the binding that it was made for, and goes with it; so does its room', async t => {
-  const lab = makeWorld((config, red, blue) => { filters('address-dependent')(config, red, blue); config.gateway.timers['portBlock'] = 1; });
-  const before = lab.gateway.context.nat.flows.plainCount;
+/** Records of permissions in the flow table. */
+function permits(lab: Lab): number {
+  const { flows } = lab.gateway.context.nat;
+  let count = 0;
+  for (let at = 0; at < flows.end; at += FLOW_WORDS) if (flows.kind(at) === Kind.permit) count++;
+  return count;
+}
+
+t.test('a permission lasts as long as the inside end has a session with somebody at the address; one record for all of them', async t => {
+  const lab = makeWorld(filters('address-dependent'));
   const port = opened(lab);
-  t.equal(lab.gateway.context.nat.flows.plainCount, before + 1);
+  lab.wait(200);
   fromVm(lab, A, udp(A.ca, 5000, FAR, 54));
+  fromVm(lab, A, udp(A.ca, 5000, STRANGER, 1));
   lab.take();
-  t.equal(lab.gateway.context.nat.flows.plainCount, before + 1, 'one an address, not one a session');
+  t.equal(permits(lab), 2, 'one an address, not one a session');
+  lab.wait(100);
+  lab.wait(9);
+  t.equal(permits(lab), 2);
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 99, RED_POOL, port)), 'forwarded', 'by the second session');
+  t.same(natFaults(lab.state.nat, lab.state.sizes.nat), []);
+  lab.take();
   lab.wait(301);
   lab.wait(9);
-  t.equal(lab.gateway.context.nat.flows.plainCount, before, 'swept');
+  t.equal(permits(lab), 0);
   fromVm(lab, A, udp(A.ca, 5000, STRANGER, 1));
   const again = portLeft(lab);
-  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, again)), 'nat_filtered', `A has sent to FAR in another life${again === port ? ', by this very port' : ''}`);
-  expectLedger(t, lab, { red: { forwarded: 3, nat_filtered: 1 } });
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, again)), 'nat_filtered', 'A has sent to FAR in another life');
+  expectLedger(t, lab, { red: { forwarded: 5, nat_filtered: 1 } });
 });
 
-t.test('no room for a permission is no room for the session: nothing is half open', async t => {
-  const lab = makeWorld((config, red, blue) => { filters('address-dependent')(config, red, blue); config.gateway.limits['flows'] = 1; });
-  opened(lab);
-  t.equal(fromVm(lab, A, udp(A.ca, 5000, STRANGER, 1)), 'nat_sessions_spent');
-  t.equal(fromVm(lab, A, udp(A.ca, 5001, STRANGER, 1)), 'nat_sessions_spent');
-  t.same([lab.gateway.context.nat.bindingCount, lab.gateway.context.nat.sessionCount], [1, 1]);
-  t.equal(fromVm(lab, A, udp(A.ca, 5000, FAR, 54)), 'forwarded', 'who has one needs no other');
+t.test('permissions have room of their own: flows without NAT take none of it, nor sessions more than theirs', async t => {
+  const lab = makeWorld((config, red, blue) => { filters('address-dependent')(config, red, blue); Object.assign(config.gateway.limits, { flows: 4, sessions: 40 }); });
+  const db = vm('vx4', 'db');
+  for (let i = 0; i < 12; i++) t.equal(fromVm(lab, A, udp(A.ca, 1, db.ca, i + 1)), 'forwarded');
+  for (let i = 0; i < 40; i++) t.equal(fromVm(lab, A, udp(A.ca, 5000, `198.51.100.${i + 1}`, 1)), 'forwarded');
+  t.equal(permits(lab), 40);
+  t.equal(fromVm(lab, A, udp(A.ca, 5000, '198.51.100.99', 1)), 'nat_sessions_spent');
+  t.same(natFaults(lab.state.nat, lab.state.sizes.nat), [], 'a session that was not opened has left no permission');
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 2, nat_sessions_spent: 2, originated: 2 } });
+  t.same(lab.imbalances(), []);
 });
 
 t.test('RFC 5382 REQ-2a: a simultaneous open passes a filter, whoever’s SYN is first', async t => {

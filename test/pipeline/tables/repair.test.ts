@@ -19,6 +19,7 @@ const MOVED = '198.51.100.8'; // reached by NAT in the first policy, by forwardi
 
 const { policies, sizes: { nat, ...others } } = compileAll([0, 1].map(variant => makeConfig((config, red) => {
   Object.assign(config.gateway.limits, { tenants: 4, sessions: 12, bindings: 10, fragments: 4, heldFragments: 6 });
+  Object.assign(red.nat ?? {}, { filtering: 'address-dependent' }); // so that sessions come with permissions
   if (variant === 1) red.routes.push({ prefix: `${MOVED}/32`, via: 'forward' });
 })));
 const sizes = { ...others, nat: { ...nat, plain: 32 } };
@@ -63,6 +64,7 @@ const AGAIN = /forwarded|fragment_overlap/;
 
 const STEPS: Record<string, Step> = {
   'a session and its binding': { datagram: fromA(5001, FAR, 53) },
+  'a session with somebody who has no permission yet': { datagram: fromA(5000, '198.51.100.77', 55) },
   'a session of a binding that is there': { datagram: fromA(5000, FAR, 55) },
   'a connection': { datagram: vmDatagram(A, tcp(A.ca, 6001, FAR, 443, SYN)) },
   'a session from outside, by a binding that is there': { datagram: back(udp(FAR, 1000, RED_POOL, 5353)) },
