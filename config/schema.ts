@@ -246,7 +246,7 @@ const perAddress = section('perAddress', 'Limits of each inside address.', {
 });
 
 const quotas = section('quotas', 'What a tenant may use at most. Without a key there is no limit but the gateway’s.', {
-  sessions: optional(whole('sessions', 1, 16777216), 'NAT sessions at once.', 100000),
+  sessions: optional(whole('sessions', 1, 16777216), 'NAT sessions at once, and as many connections of stateful rules.', 100000),
   bindings: optional(whole('bindings', 1, 16777216), 'NAT bindings at once, static mappings not counted.', 50000),
   newFlowsPerSecond: optional(whole('sessions a second', 1, 16777216), 'New NAT sessions; a second’s worth at once.', 5000),
   packetsPerSecond: optional(whole('packets a second', 1, 4294967294), 'IP packets from and to its VMs through the gateway, both directions together; a second’s worth at once.', 100000),

@@ -45,6 +45,7 @@ const ERRORS: ReadonlyMap<number, IcmpKind> = new Map<number, IcmpKind>([
   [Reason.no_record,          { v4: [IcmpType.unreachable, 1],  v6: [Icmpv6Type.unreachable, 3] }],
   [Reason.nat_ipv6,           { v4: [IcmpType.unreachable, 0],  v6: [Icmpv6Type.unreachable, 0] }],
   [Reason.nat_protocol,       { v4: [IcmpType.unreachable, 2],  v6: [Icmpv6Type.unreachable, 0] }],
+  [Reason.acl_connections_spent, SPENT], [Reason.acl_tenant_connections, PROHIBITED],
   [Reason.nat_ports_spent, SPENT], [Reason.nat_bindings_spent, SPENT], [Reason.nat_sessions_spent, SPENT],
   [Reason.nat_subscribers_spent, SPENT], [Reason.nat_blocks_spent, SPENT],
   [Reason.nat_tenant_sessions, PROHIBITED], [Reason.nat_tenant_bindings, PROHIBITED], [Reason.nat_tenant_new_flows, PROHIBITED],

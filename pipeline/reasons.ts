@@ -46,6 +46,7 @@ export const REASONS = {
   acl_tcp_flags:      { severity: 'policy',      help: 'TCP flags that no state of a connection has: none, SYN with FIN, data without ACK, …', source: 'RFC 9293 §3.10.7; config acls[].stateful' },
   acl_tcp_no_connection: { severity: 'policy',   help: 'A stateful entry allows it, and there is no connection that this TCP segment could belong to', source: 'config acls[].stateful, acls[].idleTimeout' },
   acl_tcp_state:      { severity: 'policy',      help: 'TCP segment that makes no sense in the state of its connection: SYN and ACK that nobody asked for, data before the handshake', source: 'RFC 9293 §3.10.7; config acls[].stateful' },
+  acl_tenant_connections: { severity: 'policy', help: 'Tenant has as many connections of stateful entries as its limits allow', source: 'config tenants[].limits.sessions' },
   acl_connections_spent: { severity: 'capacity', help: 'Table of connections is full: a packet that needs state and gets none is not sent', source: 'config gateway.limits.connections' },
   no_route:           { severity: 'policy',      help: 'Tenant has no route to the destination', source: 'config routes[]' },
   route_drop:         { severity: 'policy',      help: 'Route says drop', source: 'config routes[].via' },

@@ -72,7 +72,7 @@ function goesOn(p: Packet, { connections, policy, question, revoked }: Context, 
 
 /** The packet belongs to no connection: what the entries say. */
 function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): number {
-  const { policy, question, connections } = c;
+  const { policy, question } = c;
   const rule = classify(policy, p.tenant, isOutbound, question);
   const isDenied = rule >= 0 && policy.rules.action[rule] === Action.deny;
   p.rule = rule >= 0 ? rule : p.rule;
@@ -80,7 +80,8 @@ function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): n
 
   const refusal = isDenied ? Reason.acl_denied : refusalToOpen(p);
   if (refusal === 0) {
-    if (!connections.hasRoom) return Reason.acl_connections_spent;
+    const spent = whyNoRoom(p, c);
+    if (spent !== 0) return spent;
     // Who answers a query or is asked here is told by its type, not by who came first.
     const isOpener = query === 0 || isAsker(query) === isOutbound;
     if (!isOpener) return Fate.next; // an answer that nobody asked for: the entry allows it, and there is nothing to answer
@@ -92,7 +93,8 @@ function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): n
     const asIs = isDenied ? -1 : rule, other = openedBy(policy, p.tenant, !isOutbound, question);
     const entry = asIs >= 0 ? asIs : other;
     if (entry >= 0) {
-      if (!connections.hasRoom) return Reason.acl_connections_spent;
+      const spent = whyNoRoom(p, c);
+      if (spent !== 0) return spent;
       note(p, c, isOutbound, query, entry, carriedState(p), asIs >= 0 ? isOutbound : !isOutbound);
       p.rule = entry;
       return Fate.next;
@@ -101,6 +103,12 @@ function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): n
   // Who needs no state for the one direction needs none for the other: an entry that allows takes nothing away.
   const isFree = refusal !== Reason.acl_denied && refusal !== Reason.acl_tcp_flags && openedBy(policy, p.tenant, !isOutbound, question) === Stay.stateless;
   return isFree ? Fate.next : refusal;
+}
+
+/** Whether the packet's tenant may have another connection, as far as numbers say, and there is a place for it: 0, or the reason. */
+function whyNoRoom(p: Packet, { connections, policy }: Context): number {
+  if (connections.countOf(p.tenant) >= policy.quotas.sessions[p.tenant]) return Reason.acl_tenant_connections;
+  return connections.hasRoom ? 0 : Reason.acl_connections_spent;
 }
 
 /** `track` has to see to this side. `rule` is the entry by which it may open the connection, in `state` and from the VM's end or the other. */

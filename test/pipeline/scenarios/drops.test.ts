@@ -121,6 +121,7 @@ const CASES = {
   acl_tcp_flags: vmSends(tcp(A.ca, 1, DB.ca, 2, 0), stateful),
   acl_tcp_no_connection: vmSends(tcp(A.ca, 1, DB.ca, 2, ACK), stateful),
   acl_tcp_state: vmSends(tcp(A.ca, 1, DB.ca, 2, SYN | ACK), stateful),
+  acl_tenant_connections: { change: (config, red, blue) => { stateful(config, red, blue); Object.assign(red, { limits: { sessions: 1 } }); }, before: lab => { fromVm(lab, A, tcp(A.ca, 1, FAR, 2, SYN)); }, send: lab => fromVm(lab, A, tcp(A.ca, 3, FAR, 2, SYN)) },
   acl_connections_spent: { change: (config, red, blue) => { stateful(config, red, blue); config.gateway.limits['connections'] = 1; }, before: lab => { fromVm(lab, A, tcp(A.ca, 1, FAR, 2, SYN)); }, send: lab => fromVm(lab, A, tcp(A.ca, 3, FAR, 2, SYN)) },
   no_route: vmSends(UDP, (_config, red) => { red.routes = []; red.nat = null; }),
   route_drop: vmSends(udp(A.ca, 1, '10.9.0.1', 2)),

@@ -81,7 +81,7 @@ const FLOODS_TRIED: readonly (readonly [name: string, kinds: readonly Flood[], s
   ['with pieces whose first never comes, from inside and outside', ['pieces'], {}, 'four shares of a quarter are all slots'],
   ['in all these ways', FLOODS, {}, 'as above'],
   ['with new flows by NAT, where rules are stateful', NEW_FLOWS, STATEFUL],
-  ['with new flows within their own networks, where rules are stateful', ['inside'], STATEFUL, 'connections have no quota'],
+  ['with new flows within their own networks, where rules are stateful', ['inside'], STATEFUL],
   ['with new flows by NAT, where filtering goes by address', NEW_FLOWS, BY_ADDRESS, 'permissions have no quota, and want room among flows without NAT'],
   ['with new flows within their own networks, where filtering goes by address', ['inside'], BY_ADDRESS, 'as above'],
 ];
