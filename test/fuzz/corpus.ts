@@ -27,7 +27,7 @@ export function fuzzConfig(variant: number): WorldConfig {
     blue.records = blue.records.filter(record => record['host'] !== 'vx6' || !/^(10\.0\.1|2001:db8:b)/.test(String(record['ca'])));
     red.records.push({ type: 'wildcard', mac: '00:15:5d:00:00:fa', host: 'vx4', vsid: 5002 }, { ca: '10.0.1.250', mac: '00:15:5d:00:00:fa', host: 'vx4' }, { type: 'l2only', mac: '00:15:5d:00:00:fb', host: 'nv4', vsid: 5001 });
     red.routes.push({ prefix: '192.168.77.0/24', via: 'ca:10.0.1.250' });
-    red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', localPort: 23 }, { action: 'deny', direction: 'outbound', remote: '198.51.100.66' }, { weight: 5, action: 'allow', direction: 'inbound', protocol: 'udp', localPort: '1-1000' });
+    red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', localPort: 23 }, { action: 'deny', direction: 'outbound', remote: '198.51.100.66' }, { weight: 5, action: 'allow', direction: 'inbound', protocol: 'udp', localPort: '1-1000' }, { weight: 2, action: 'measure', direction: 'outbound' }, { action: 'deny', direction: 'inbound', remote: '00:15:5d:66:66:66' });
     if (variant === 1) {
       if (blue.nat) blue.nat.pool = ['203.0.113.24/29'];
       red.acls.push({ weight: 9, action: 'deny', direction: 'inbound', protocol: 'udp', localPort: 7 });

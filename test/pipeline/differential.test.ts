@@ -28,10 +28,12 @@ function config(variant: number) {
     red.records.push({ ca: '10.0.1.250', mac: '00:15:5d:00:00:fa', host: 'vx4' });
     red.routes.push({ prefix: '192.168.77.0/24', via: 'ca:10.0.1.250' });
     red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', localPort: 23 }, { action: 'deny', direction: 'outbound', remote: '198.51.100.66' });
+    red.acls.push({ name: 'out', action: 'measure', direction: 'outbound' }, { name: 'udp-in', action: 'measure', direction: 'inbound', protocol: 'udp', weight: 3 }, { name: 'port', action: 'measure', direction: 'outbound', protocol: 'udp', remotePort: 53, weight: -1 });
     red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:5354`, internal: '10.0.0.12:53' });
     if (variant === 0) return;
     if (blue.nat) blue.nat.pool = ['203.0.113.24/29'];
     red.acls.push({ weight: 9, action: 'deny', direction: 'outbound', protocol: 'udp', remotePort: 7 });
+    red.acls.push({ name: 'in', action: 'measure', direction: 'inbound', weight: 8 });
     red.routes.push({ prefix: '198.51.100.8/32', via: 'forward' });
     Object.assign(all.hosts[2], { flowId: 'hash' });
     red.records = red.records.filter(record => record['ca'] !== vm('nvp').ca);
