@@ -3,7 +3,7 @@ import { tunnelOverhead } from '../codecs/gre-udp.js';
 import { buildAcl } from './acl/build.js';
 import { makeTallies } from './acl/tallies.js';
 import { V4_BITS, isMapped } from './address.js';
-import { makePortColumns, makeQuotaColumns } from './nat/port-policy.js';
+import { makePortColumns, makeQuotaColumns, type QuotaColumns } from './nat/port-policy.js';
 import { ColumnsBuilder } from './tables/columns.js';
 import { LANE_MASK } from './tables/flows.js';
 import { LpmBuilder, maskWord } from './tables/lpm.js';
@@ -12,7 +12,7 @@ import { NetmapBuilder } from './tables/netmaps.js';
 import { shared32 } from './tables/memory.js';
 import { WordMapBuilder } from './tables/word-map.js';
 import {
-  ANY_PROTOCOL, Action, Encap, Filtering, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
+  ANY_PROTOCOL, Action, Encap, Filtering, LANE_FLOW_ID, LANE_LIMITED, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, RecordKind, SIEVE_WORDS, Via, type PeerColumns, type PolicyData, type RecordColumns, type RuleColumns,
   type SubnetColumns, type TenantColumns,
 } from './policy.js';
 import type { GreKey, HostRow, NatRow, PolicyRows, PrefixRow, RecordRow, RouteRow, RuleRow, SiteRow, SubnetRow, TenantRow, UplinkRow, Words } from './policy-rows.js';
@@ -147,15 +147,15 @@ class Draft {
     const subnets = { names: this.#names.subnets, ...this.#subnets.build() };
     const records = this.#records.build();
     const rules: RuleColumns = withSieve({ names: this.#names.rules, ...this.#rules.build() });
+    const quotas = makeQuotaColumns(rows.tenants, rows.maxTenants + 1, Math.max(0, ...rows.hosts.map(host => host.mtu), ...rows.uplinks.map(uplink => uplink.mtu)));
     return {
       file: rows.file, generation, gateway: rows.gateway,
-      peers, subnets, records, lanes: makeLanes(peers, subnets, records),
+      peers, subnets, records, lanes: makeLanes(peers, subnets, records, quotas),
       routes: this.#routes.build(),
       rules, acl: buildAcl(rules, this.#tenants), tallies: makeTallies(this.#tallies),
       mappings: this.#mappings.build(),
       tenants: this.#tenants,
-      ports: makePortColumns(rows.tenants, rows.maxTenants + 1),
-      quotas: makeQuotaColumns(rows.tenants, rows.maxTenants + 1, Math.max(0, ...rows.hosts.map(host => host.mtu), ...rows.uplinks.map(uplink => uplink.mtu))),
+      ports: makePortColumns(rows.tenants, rows.maxTenants + 1), quotas,
       senders: this.#senders.build(), greKeys: this.#greKeys.build(), vsids: this.#vsids.build(), speakers: this.#speakers.build(),
       byCa: this.#byCa.build(), byMac: this.#byMac.build(), mapped: this.#mapped.build(), netmaps: this.#netmaps.build(),
       routing: this.#routing.build(), connected: this.#connected.build(), sitePrefixes: this.#sitePrefixes.build(), pools: this.#pools.build(),
@@ -291,7 +291,7 @@ export function withSieve(rules: Omit<RuleColumns, 'sieve'>): RuleColumns {
   return { ...rules, sieve };
 }
 
-function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns): Int32Array {
+function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordColumns, { hasRates }: QuotaColumns): Int32Array {
   const count = records.kind.length;
   if (count >= LANE_MASK) throw new RangeError(`${count} records, the gateway's own addresses among them, and there are numbers for ${LANE_MASK - 1}`);
   const lanes = new Int32Array(new SharedArrayBuffer((count + 1) * LANE_WORDS * 4));
@@ -304,7 +304,7 @@ function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordCo
     lanes[lane + Lane.macLow] = records.macLow[record];
     lanes[lane + Lane.tenant] = subnets.tenant[subnet];
     if (peer === NONE) continue;
-    lanes[lane + Lane.how] = (peers.encap[peer] === Encap.vxlan ? LANE_VXLAN : 0) | (peers.flowHash[peer] === 1 ? LANE_FLOW_ID : 0);
+    lanes[lane + Lane.how] = (peers.encap[peer] === Encap.vxlan ? LANE_VXLAN : 0) | (peers.flowHash[peer] === 1 ? LANE_FLOW_ID : 0) | (hasRates[subnets.tenant[subnet]] === 1 ? LANE_LIMITED : 0);
     lanes[lane + Lane.mtu] = peers.innerMtu[peer];
   }
   return lanes;

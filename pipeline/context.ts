@@ -107,6 +107,7 @@ export class Context {
   /** Go by another policy, from the next packet on. */
   adopt(policy: Policy): void {
     this.policy = policy;
+    this.traffic.quotas = policy.quotas;
     this.tallies = new Tallies(policy.data.tallies, this.tallyRow);
   }
 

@@ -25,7 +25,7 @@ import { HEADROOM, type Context } from './context.js';
 import { FieldsOf, type Fields } from './fields.js';
 import type { Ledger } from './ledger.js';
 import { Carrier, Side } from './packet.js';
-import { Encap, LANE_FLOW_ID, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
+import { Encap, LANE_FLOW_ID, LANE_LIMITED, LANE_VXLAN, LANE_WORDS, Lane, NONE, PeerKind, type Policy } from './policy.js';
 import type { IpIds } from './tables/ip-ids.js';
 import { F_DO, F_DST, F_LANE, F_PORTS, F_SEEN, F_SRC, F_TO, Kind, LANE_MASK, LANE_METERED, LANE_TRACKED, OP_FAST, OP_MASK, Op, flowKey, type FlowTable } from './tables/flows.js';
 
@@ -187,6 +187,8 @@ export class FastPath {
     const seen = words[flow + F_SEEN];
     // Where there is a connection to be told, the walks have the first packet of every second.
     if (seen !== now && ((laneWord & LANE_TRACKED) !== 0 || (now - seen | 0) >= (isUdp ? this.#udpTime : this.#tcpTime))) return false;
+    const isLimited = (lanes[lane + Lane.how] & LANE_LIMITED) !== 0;
+    if (isLimited && !this.#c.traffic.allows(lanes[lane + Lane.tenant], len)) return false; // the walks drop it
     const isMetered = (laneWord & LANE_METERED) !== 0, meters = isMetered ? this.#c.meters.find(words, flow) : 0;
     if (meters < 0) return false;
 
@@ -204,6 +206,7 @@ export class FastPath {
         this.#patch(f, l4, isUdp, gained + (~(ports >>> 16) & 0xffff) + port);
         if (seen !== now) words[flow + F_SEEN] = now;
         if (isMetered) this.#c.meters.count(meters, this.#c.tallies, len);
+        if (isLimited) this.#c.traffic.take(tenant, len);
         this.#sendGre(f, l3, end, this.#nat, exit, tenant, bytesIn, hash);
         return true;
       }
@@ -223,6 +226,7 @@ export class FastPath {
     }
     if (seen !== now) words[flow + F_SEEN] = now;
     if (isMetered) this.#c.meters.count(meters, this.#c.tallies, len);
+    if (isLimited) this.#c.traffic.take(lanes[lane + Lane.tenant], len);
     this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
     return true;
   }
@@ -241,6 +245,7 @@ export class FastPath {
     f.putHalf(l3 + IPV4_LIFE + 2, ~foldSum((~life & 0xffff) + HOP_LESS));
     if (words[flow + F_SEEN] !== now) words[flow + F_SEEN] = now;
     if (meters >= 0) this.#c.meters.count(meters, this.#c.tallies, end - l3);
+    if ((lanes[lane + Lane.how] & LANE_LIMITED) !== 0) this.#c.traffic.take(lanes[lane + Lane.tenant], end - l3);
     if (isInside) this.#sendFrame(f, start, l3, end, lane, bytesIn, hash);
     else this.#sendGre(f, l3, end, exits, exit, tenant, bytesIn, hash);
     return true;

@@ -166,7 +166,7 @@ export class Gateway {
       outlet: parts.outlet,
       icmpLimit: new RateLimit(state.icmpLimit),
       newFlows: new RateLimit(state.newFlows),
-      traffic: new Traffic(state.packets, state.bytes),
+      traffic: new Traffic(state.packets, state.bytes, parts.policy.quotas),
       ids: new IpIds(state.ids[worker]),
     });
     this.#fast = new FastPath(this.context);
@@ -199,6 +199,7 @@ export class Gateway {
   set now(now: number) {
     this.#now = now;
     this.#seconds = Math.floor(now / 1000) | 0;
+    this.context.traffic.now = now;
   }
 
   /**

@@ -154,7 +154,8 @@ export interface TenantColumns {
 export const Lane = { peer: 0, vsid: 1, macHigh: 2, macLow: 3, tenant: 4, how: 5, mtu: 6 } as const;
 export const LANE_WORDS = 8;
 /** Bits of `Lane.how`. */
-export const LANE_VXLAN = 1, LANE_FLOW_ID = 2;
+/** The last: of a tenant whose packets or bytes are limited. */
+export const LANE_VXLAN = 1, LANE_FLOW_ID = 2, LANE_LIMITED = 4;
 
 export interface PolicyData {
   readonly file: string;

@@ -8,10 +8,9 @@ import type { Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 
 export function police(p: Packet, c: Context): number {
-  const { quotas } = c.policy;
-  if (quotas.hasRates[p.tenant] === 0 || p.resumed) return Fate.next; // what was held has been counted when it came
+  if (c.policy.quotas.hasRates[p.tenant] === 0 || p.resumed) return Fate.next; // what was held has been counted when it came
   const len = p.end - p.l3;
-  if (!c.traffic.allows(quotas, p.tenant, len, p.now)) return Reason.rate_limited;
-  c.traffic.take(quotas, p.tenant, len, p.now);
+  if (!c.traffic.allows(p.tenant, len)) return Reason.rate_limited;
+  c.traffic.take(p.tenant, len);
   return Fate.next;
 }

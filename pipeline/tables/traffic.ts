@@ -6,24 +6,29 @@ import { UNLIMITED, type QuotaColumns } from '../nat/port-policy.js';
 import { RateLimit } from './rate-limit.js';
 
 export class Traffic {
+  /** Of the policy in force. */
+  quotas: QuotaColumns;
+  /** Of the packets in hand, milliseconds. */
+  now = 0;
   readonly #packets: RateLimit;
   readonly #bytes: RateLimit;
 
-  constructor(packets: SharedArrayBuffer, bytes: SharedArrayBuffer) {
+  constructor(packets: SharedArrayBuffer, bytes: SharedArrayBuffer, quotas: QuotaColumns) {
     this.#packets = new RateLimit(packets);
     this.#bytes = new RateLimit(bytes);
+    this.quotas = quotas;
   }
 
-  /** Whether the tenant may have one more packet of `len` bytes, IP header and all, at `now`, in milliseconds. One larger than a whole bucket takes that. */
-  allows(quotas: QuotaColumns, tenant: number, len: number, now: number): boolean {
-    const packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
-    return (packets === UNLIMITED || this.#packets.has(tenant, packets, packets, now)) && (bytes === UNLIMITED || this.#bytes.has(tenant, bytes, burst, now, Math.min(len, burst)));
+  /** Whether the tenant may have one more packet of `len` bytes, IP header and all. One larger than a whole bucket takes that. */
+  allows(tenant: number, len: number): boolean {
+    const { quotas } = this, packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
+    return (packets === UNLIMITED || this.#packets.has(tenant, packets, packets, this.now)) && (bytes === UNLIMITED || this.#bytes.has(tenant, bytes, burst, this.now, Math.min(len, burst)));
   }
 
   /** It has it. */
-  take(quotas: QuotaColumns, tenant: number, len: number, now: number): void {
-    const packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
-    if (packets !== UNLIMITED) this.#packets.take(tenant, packets, packets, now);
-    if (bytes !== UNLIMITED) this.#bytes.take(tenant, bytes, burst, now, Math.min(len, burst));
+  take(tenant: number, len: number): void {
+    const { quotas } = this, packets = quotas.packets[tenant], bytes = quotas.bytes[tenant], burst = quotas.byteBurst[tenant];
+    if (packets !== UNLIMITED) this.#packets.take(tenant, packets, packets, this.now);
+    if (bytes !== UNLIMITED) this.#bytes.take(tenant, bytes, burst, this.now, Math.min(len, burst));
   }
 }
