@@ -2,6 +2,7 @@
 import { V4_MAPPED } from '../address.js';
 import type { Policy } from '../policy.js';
 import type { NatState } from '../tables/nat-state.js';
+import { admits } from './filter.js';
 import { Why } from '../tables/revoked.js';
 import { isOwnPort } from './ports.js';
 
@@ -35,11 +36,12 @@ export function allowsBinding(policy: Policy, nat: NatState, binding: number): b
   return whyNotBinding(policy, nat, binding) === 0;
 }
 
-/** As `whyNotBinding`, for a session: its binding is allowed, and the way to the remote end is NAT. The ACL is asked beside this (acl/review.ts). */
+/** As `whyNotBinding`, for a session: its binding is allowed, the way to the remote end is NAT, and who opened it from outside may. The ACL is asked beside this (acl/review.ts). */
 export function whyNotSession(policy: Policy, nat: NatState, session: number): number {
   const binding = nat.bindingOf(session);
   if (binding < 0) return Why.mapping; // it is being closed
   const why = whyNotBinding(policy, nat, binding);
   if (why !== 0) return why;
-  return policy.isByNat(nat.sessionTenant(session), nat.remote(session)) ? 0 : Why.route;
+  if (!policy.isByNat(nat.sessionTenant(session), nat.remote(session))) return Why.route;
+  return nat.isFromOutside(session) && !admits(policy, nat, binding, nat.remote(session)) ? Why.filtering : 0;
 }

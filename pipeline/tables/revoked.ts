@@ -16,11 +16,12 @@ import type { Ends } from './connections.js';
 /** What was revoked: a NAT session, a connection of a stateful ACL entry, a flow that had no state. */
 export const RevokedKind = { session: 1, connection: 2, flow: 3 } as const;
 /** Why, in the order in which it is asked. `state`: no stateful entry would let it open any more. */
-export const Why = { tenant: 1, pool: 2, mapping: 3, block: 4, record: 5, route: 6, acl: 7, state: 8 } as const;
+export const Why = { tenant: 1, pool: 2, mapping: 3, block: 4, record: 5, route: 6, acl: 7, state: 8, filtering: 9 } as const;
 export const WHY_WORDS: Readonly<Record<number, string>> = {
   [Why.tenant]: 'tenant is gone', [Why.pool]: "outside address is not in the tenant's pool any more", [Why.mapping]: 'static mappings changed',
   [Why.block]: 'outside port is not in a block of the inside address any more', [Why.record]: 'nobody has the inside address any more',
   [Why.route]: 'no route that way any more', [Why.acl]: 'an ACL entry denies it', [Why.state]: 'no stateful ACL entry allows it any more',
+  [Why.filtering]: 'filtered: the remote end opened it, and has not been sent to',
 };
 
 const NOTES = 2048;
