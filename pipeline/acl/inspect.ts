@@ -19,8 +19,8 @@ import { nextState, refusalOf, refusalToOpen } from './segment.js';
 import { ANEW, ConnectionState, firstState } from './state.js';
 import { Tracks } from './tracked.js';
 
-/** Nobody knows the flow. */
-const UNKNOWN = -1;
+/** Beside verdicts: nobody knows the flow; or its connection is over by this very packet, which begins another in its place. */
+const UNKNOWN = -1, REUSED = -2;
 
 /** What becomes of `p` on this side, of which `c.question` asks. */
 export function inspect(p: Packet, c: Context, isOutbound: boolean): number {
@@ -31,7 +31,7 @@ export function inspect(p: Packet, c: Context, isOutbound: boolean): number {
   const at = connections.enter(p.tenant, query, question);
   const verdict = at < 0 ? UNKNOWN : consult(p, c, at, isOutbound);
   connections.leave();
-  if (verdict === UNKNOWN) return byEntries(p, c, isOutbound, query);
+  if (verdict < 0) return byEntries(p, c, isOutbound, query, verdict === REUSED);
   if (verdict === Fate.next) note(p, c, isOutbound, query, -1, 0, false);
   return verdict;
 }
@@ -45,7 +45,7 @@ function inspectMessage(p: Packet, c: Context, isOutbound: boolean): number {
   return c.policy.rules.action[rule] === Action.deny ? Reason.acl_denied : Fate.next;
 }
 
-/** Under its lock: what the connection at `at` says; `UNKNOWN` when it is over, or forbidden by now, or the packet begins another. */
+/** Under its lock: what the connection at `at` says; `UNKNOWN` when it is over, or forbidden by now. */
 function consult(p: Packet, c: Context, at: number, isOutbound: boolean): number {
   const { connections, policy } = c;
   if (isOver(connections, at, seconds(p), policy)) {
@@ -55,7 +55,7 @@ function consult(p: Packet, c: Context, at: number, isOutbound: boolean): number
   if (isOlder(connections.generationOf(at), policy.generation) && !goesOn(p, c, at)) return UNKNOWN;
   if (connections.generationOf(at) === (policy.generation & 0xff)) p.rule = connections.rule(at);
   const next = nextState(p, connections.state(at), isOutbound === connections.isOutbound(at));
-  return next > 0 ? Fate.next : next === ANEW ? UNKNOWN : refusalOf(next);
+  return next > 0 ? Fate.next : next === ANEW ? REUSED : refusalOf(next);
 }
 
 /** Whether a connection of an earlier policy goes on; what does not is listed and taken out. */
@@ -71,7 +71,7 @@ function goesOn(p: Packet, { connections, policy, question, revoked }: Context, 
 }
 
 /** The packet belongs to no connection: what the entries say. */
-function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): number {
+function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number, hasPlace: boolean): number {
   const { policy, question } = c;
   const rule = classify(policy, p.tenant, isOutbound, question);
   const isDenied = rule >= 0 && policy.rules.action[rule] === Action.deny;
@@ -80,7 +80,7 @@ function byEntries(p: Packet, c: Context, isOutbound: boolean, query: number): n
 
   const refusal = isDenied ? Reason.acl_denied : refusalToOpen(p);
   if (refusal === 0) {
-    const spent = whyNoRoom(p, c);
+    const spent = hasPlace ? 0 : whyNoRoom(p, c);
     if (spent !== 0) return spent;
     // Who answers a query or is asked here is told by its type, not by who came first.
     const isOpener = query === 0 || isAsker(query) === isOutbound;

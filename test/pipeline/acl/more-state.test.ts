@@ -151,7 +151,7 @@ t.test('half-open and closing connections live shortly, whatever their entry’s
 });
 
 t.test('a port pair used again begins anew, and by the entries of now', async t => {
-  const lab = world(undefined, { idleTimeout: 50 }), site = '192.168.50.9';
+  const lab = world(config => { config.gateway.limits['connections'] = 1; }, { idleTimeout: 50 }), site = '192.168.50.9';
   const out = (flags: number): string => fromVm(lab, A, tcp(A.ca, 5000, site, 80, flags)), back = (flags: number): string => fromSite(lab, HQ_KEY, tcp(site, 80, A.ca, 5000, flags));
   for (let round = 0; round < 3; round++) {
     t.same([out(SYN), back(SYN | ACK), out(ACK), out(FIN | ACK), back(FIN | ACK), out(ACK)], Array(6).fill('forwarded'));
