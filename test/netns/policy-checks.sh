@@ -19,6 +19,7 @@ policy_part() {
   mapping_checks
   hairpin_checks
   netmap_checks
+  revocation_checks
   connections_end
 }
 
@@ -105,8 +106,32 @@ netmap_checks() {
   check "red's own 10.0.0.9 is nobody, though the site has one" silent inside red-a ping -n -c 2 -i 0.1 -W 0.5 10.0.0.9
 }
 
+# A connection of blue's and one of red's, and a reload that forbids blue's.
+revocation_checks() {
+  begin doomed blue-a talk "$INTERNET"
+  begin spared red-a talk "$INTERNET"
+  heard doomed 'heard hello' && heard spared 'heard hello' || fail_now 'a connection for the reload does not open'
+  check 'a reload that forbids a live connection' reload_gateway
+  check 'lists it, with its ends and the rule' eventually 5 says "10\.0\.0\.5:$(port_of doomed) .*no-more" show revoked --tenant blue
+  check 'and no other' silent says '10\.0' show revoked --tenant red
+  tell doomed 'anybody there?'
+  check 'what it still sends is dropped' eventually 5 says 'acl_denied|nat_tcp_not_syn' show drops --tenant blue
+  check 'and not answered' silent grep -q 'heard anybody' "$dir/doomed.out"
+  tell spared 'still here'
+  check "red's goes on" heard spared 'heard still here'
+  tell spared quit
+  check 'and ends in order' ended spared
+  kill "${talker_pid[doomed]}"
+}
+
 connections_end() {
   drain_checks
-  fetch /metrics | grep -q causeway_acl_connections || { note 'no gauge of connections'; return; }
-  check 'and so do the connections of stateful rules' eventually $((2 * SWEEP)) says '^causeway_acl_connections(\{[^}]*\})? 0$' fetch /metrics
+  check 'and so do the connections of stateful rules' eventually $((2 * SWEEP)) no_connections
+}
+
+no_connections() {
+  local gauges
+  gauges=$(fetch /metrics | grep '^causeway_acl_connections{')
+  echo "${gauges//$'\n'/, }"
+  [[ -n $gauges ]] && ! grep -q ' [1-9]' <<<"$gauges"
 }

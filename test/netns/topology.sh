@@ -19,7 +19,8 @@ VM_MTU=1450
 build_topology() {
   ip netns add gw
   ip -n gw link add under type bridge
-  ip -n gw link set under mtu "$WIRE_MTU" addrgenmode none
+  # A bridge takes the lowest MAC of its ports unless it is given one, and the next port may change it under its neighbours.
+  ip -n gw link set under address 02:00:00:00:20:01 mtu "$WIRE_MTU" addrgenmode none
   ip -n gw addr add "$GATEWAY_PA/24" dev under
   ip -n gw link set under up
   ip -n gw link set lo up
