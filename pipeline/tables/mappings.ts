@@ -77,11 +77,6 @@ export class Mappings {
     const { internalPort: first, externalPort } = this.#columns;
     return externalPort[mapping] + internalPort - first[mapping];
   }
-
-  /** Whether it maps whole addresses, ICMP too. */
-  isWhole(mapping: number): boolean {
-    return this.#columns.ports[mapping] === 0;
-  }
 }
 
 export class MappingsBuilder {
