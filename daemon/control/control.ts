@@ -25,6 +25,7 @@ import { RevokedFlows } from './revoked.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
 import { Shortages } from './shortages.js';
 import { RuleCounts } from './rules.js';
+import { PressureWatch, pressures } from './pressure.js';
 import { ledgerRows, LOOK_MS } from './status.js';
 import { TenantIds } from '../tables.js';
 import { Watch } from './watch.js';
@@ -98,6 +99,7 @@ export class Control {
   readonly #parts: Pick<ControlParts, 'scripts' | 'execArgv' | 'seed'>;
 
   constructor(parts: ControlParts) {
+  readonly #pressure: PressureWatch;
     const { loaded, log, mode, scripts, execArgv, seed } = parts;
     const { gateway, sizes, policy } = loaded;
     const { workers } = mode;
@@ -128,6 +130,7 @@ export class Control {
       startOf: (index, listen) => this.#workerStart(index, listen),
       repair: (index, isLast) => this.#repair(index, isLast),
       dispatcher: queues && { script: scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
+    this.#pressure = new PressureWatch(log);
     });
   }
 
@@ -288,6 +291,7 @@ function reasonsOf(refusal: LoadRefusal, file: string): Record<string, unknown> 
 function listens(gateway: Gateway): Listen[] {
   const at = (addresses: Gateway['listen'], side: number, carrier: number, port: number): Listen[] =>
     addresses.map(({ family, text }) => ({ side, carrier, family, address: text, port }));
+    this.#pressure.look(pressures(this.overseer, this.#view, ledgerRows(this)));
   const split = gateway.uplinkListen.length > 0;
   return [
     ...at(gateway.listen, split ? Side.hosts : Side.both, Carrier.gre, gateway.grePort),

@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Registry } from 'prom-client';
 import { totals, type LedgerTotals } from '../../pipeline/ledger.js';
+import { UNLIMITED } from '../../pipeline/nat/port-policy.js';
 import type { Control } from './control.js';
 import { SEND_ERRORS, sumCounters, type SocketCounts } from '../worker/counters.js';
 import { kernelDrops } from './kernel-drops.js';
@@ -31,6 +32,7 @@ interface Metric {
   read(scene: Scene, put: Put): void;
 }
 
+const QUOTAS = ['sessions', 'bindings', 'newFlows', 'packets', 'bytes'] as const;
 const FATES = ['forwarded', 'dropped', 'consumed'] as const;
 
 export const METRICS = {
@@ -81,6 +83,30 @@ export const METRICS = {
   causeway_nat_sessions_limit: { type: 'gauge', labels: [], help: 'Sessions that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.sessions) },
   causeway_nat_bindings: { type: 'gauge', labels: [], help: 'NAT bindings in use now', read: ({ control }, put) => put(control.nat.bindingCount) },
   causeway_nat_bindings_limit: { type: 'gauge', labels: [], help: 'Bindings that fit', read: ({ control }, put) => put(control.nat.sizes.bindings) },
+  causeway_nat_tenant_bindings: {
+    type: 'gauge', labels: ['tenant'], help: 'NAT bindings of a tenant now, those of static mappings not counted',
+    read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.nat.bindingsOf(row), { tenant }); }),
+  },
+  causeway_nat_subscribers: {
+    type: 'gauge', labels: ['tenant'], help: 'Inside addresses with NAT state now',
+    read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.nat.subscribers.countOf(row), { tenant }); }),
+  },
+  causeway_nat_subscribers_limit: { type: 'gauge', labels: [], help: 'Inside addresses that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.subscribers) },
+  causeway_nat_port_blocks: {
+    type: 'gauge', labels: ['tenant'], help: 'Port blocks that inside addresses hold now, those of the last two minutes included',
+    read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.nat.blocks.countOf(row), { tenant }); }),
+  },
+  causeway_nat_port_blocks_pool: {
+    type: 'gauge', labels: ['tenant'], help: 'Port blocks that the tenant\'s pool has beside shares',
+    read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.view.ports.planOf(row).blocks, { tenant }); }),
+  },
+  causeway_nat_port_blocks_limit: { type: 'gauge', labels: [], help: 'Port blocks that fit, all tenants together', read: ({ control }, put) => put(control.nat.sizes.portBlocks) },
+  causeway_quota: {
+    type: 'gauge', labels: ['tenant', 'what'], help: 'What tenants[].limits of the config allows; absent without a limit',
+    read: ({ tenants, control: { view: { quotas } } }, put) => tenants.forEach(({ tenant, row }) => {
+      for (const what of QUOTAS) if (quotas[what][row] !== UNLIMITED) put(quotas[what][row], { tenant, what });
+    }),
+  },
   causeway_acl_connections: {
     type: 'gauge', labels: ['tenant'], help: 'Connections that stateful rules remember now, one for each VM\'s side of a flow',
     read: ({ tenants, control }, put) => tenants.forEach(({ tenant, row }) => { if (row !== 0) put(control.overseer.connections.countOf(row), { tenant }); }),
