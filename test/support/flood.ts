@@ -83,5 +83,5 @@ export function numberOf(datagram: Uint8Array): string | undefined {
 /** What may stop a flood: quotas, and what never had a way. Not the gateway's own room, which is everybody's. */
 export const FLOOD_LOSSES: ReadonlySet<string> = new Set<ReasonName>([
   'nat_tenant_sessions', 'acl_tenant_connections', 'nat_tenant_bindings', 'nat_tenant_new_flows', 'nat_address_sessions', 'nat_address_bindings', 'nat_address_new_flows',
-  'nat_no_binding', 'fragment_orphan', 'fragment_hold',
+  'nat_no_binding', 'nat_filtered', 'fragment_orphan', 'fragment_hold',
 ]);
