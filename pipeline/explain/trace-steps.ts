@@ -61,8 +61,8 @@ const TELLINGS: ReadonlyMap<Stage, readonly [stage: string, tell: Telling]> = ne
   [netmapIn, ['maps', tellMapIn]],
   [netmapOut, ['maps', tellMapOut]],
   [police, ['limits', tellPolice]],
-  [aclOut, ['acl', (p, c) => tellAcl(p, c, 1)]],
-  [aclIn, ['acl', (p, c) => (p.family === 0 ? null : tellAcl(p, c, 0))]],
+  [aclOut, ['acl', (p, c, verdict) => tellAcl(p, c, 1, verdict)]],
+  [aclIn, ['acl', (p, c, verdict) => (p.family === 0 ? null : tellAcl(p, c, 0, verdict))]],
   [route, ['route', tellRoute]],
   [routeInside, ['route', tellRoute]],
   [local, ['local', tellLocal]],
@@ -212,8 +212,8 @@ function tellMaps(p: Packet, { policy }: Context, verdict: number, site: number)
   return changed.length === 0 ? null : { text: changed.join(', '), line };
 }
 
-function tellAcl(p: Packet, c: Context, outbound: number): Told {
-  const said = tellDecision(p, c, outbound), measured = measuredBy(p, c, outbound);
+function tellAcl(p: Packet, c: Context, outbound: number, verdict: number): Told {
+  const said = tellDecision(p, c, outbound, verdict), measured = measuredBy(p, c, outbound);
   if (measured.length === 0) return said;
   const by = `measured by ${measured.join(', ')}`;
   return said === null ? { text: `${outbound === 1 ? 'outbound' : 'inbound'}: ${by}` } : { ...said, text: `${said.text}; ${by}` };
@@ -226,9 +226,10 @@ function measuredBy(p: Packet, c: Context, outbound: number): string[] {
   return entries.filter(entry => rules.outbound[entry] === outbound).map(entry => rules.names[entry]);
 }
 
-function tellDecision(p: Packet, c: Context, outbound: number): Told {
+function tellDecision(p: Packet, c: Context, outbound: number, verdict: number): Told {
   const { rules, tenants } = c.policy;
   const matched = p.rule >= 0 && rules.outbound[p.rule] === outbound;
+  if (verdict > 0 && verdict !== Reason.acl_denied && p.rule >= 0) return { text: `${ruleText(c.policy, p.rule)}, stateful: no place in a connection for this packet`, line: rules.line[p.rule] };
   const side = outbound === 1 ? c.trackedOut : c.trackedIn;
   if ((p.tracks & (outbound === 1 ? Tracks.out : Tracks.in)) !== 0 && side.rule < 0) {
     return p.rule < 0 ? { text: 'belongs to a connection' } : { text: `belongs to a connection by: ${ruleText(c.policy, p.rule)}`, line: rules.line[p.rule] };
