@@ -47,8 +47,9 @@ export const LIMITS = { tenants: 4, sessions: 160, bindings: 96, fragments: 12, 
 export function hammerConfig(variant: number, limits = LIMITS): WorldConfig {
   return makeConfig((config, red, blue) => {
     Object.assign(config.gateway.limits, limits);
-    Object.assign(config.gateway.timers, { udp: 120, tcpTransitory: 120 });
-    Object.assign(blue.nat ?? {}, { filtering: 'address-dependent' });
+    Object.assign(config.gateway.timers, { udp: 120, tcpTransitory: 120, portBlock: 60 });
+    Object.assign(blue.nat ?? {}, { filtering: 'address-dependent', parity: true, blocks: { size: 64 + 64 * variant, perAddress: 3 } });
+    Object.assign(red, { limits: { sessions: 150, newFlowsPerSecond: 100_000, perAddress: variant === 0 ? { sessions: 90, bindings: 30 } : {} } });
     // Blue's VMs have state on their side of every flow, by an entry that comes and goes in part.
     blue.acls = [
       { direction: 'outbound', action: 'allow', stateful: true, idleTimeout: 90, ...(variant === 0 ? {} : { remote: `${REMOTES[1]}/31` }) }, { direction: 'inbound', action: 'deny', remote: '198.51.100.0/24' },
@@ -123,7 +124,8 @@ export function chaos(): { out: Template[]; back: Template[] } {
       all.push(template(hostDatagram(host, from.vsid, ethernet(GATEWAY_MAC, from.mac, udp('10.0.0.99', 1, REMOTES[0], 2))))); // a spoof
     }
     for (const pool of tenant === 0 ? [RED_POOL] : [BLUE_POOL, NEW_BLUE_POOL]) {
-      for (let port = 39_000; port < 39_024; port++) for (const remote of REMOTES) {
+      for (let i = 0; i < 24; i++) for (const remote of REMOTES) {
+        const port = 39_000 + (i >> 2) - 256 * (i & 3); // of four neighbouring blocks
         const data = payload(2, tenant, pool, port, remote, 443);
         back.push(template(uplinkDatagram('inet', udp(remote, 443, pool, port, data), key)));
         for (const flags of [SYN | ACK, ACK, ACK, FIN | ACK, RST]) back.push(template(uplinkDatagram('inet', tcp(remote, 443, pool, port, flags, data), key)));

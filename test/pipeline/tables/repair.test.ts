@@ -12,13 +12,15 @@ import { cut4, tcp, udp } from '../../support/frames.js';
 import { natFaults } from '../../support/nat-invariants.js';
 import { FAR, LOADED_DICE, NAT_PORT, RED_POOL, makeConfig, vm } from '../../support/world.js';
 
-const A = vm('nv4'), DB = vm('vx4', 'db');
+const A = vm('nv4'), DB = vm('vx4', 'db'), C = vm('nv6'), BLUE = vm('nv4', 'web', 'blue');
 const SYN = 2, ACK = 16, FIN = 1, RST = 4;
 const DEAD = 0, ALIVE = 1;
 const MOVED = '198.51.100.8'; // reached by NAT in the first policy, by forwarding in the second
 
-const { policies, sizes: { nat, ...others } } = compileAll([0, 1].map(variant => makeConfig((config, red) => {
-  Object.assign(config.gateway.limits, { tenants: 4, sessions: 12, bindings: 10, fragments: 4, heldFragments: 6 });
+const { policies, sizes: { nat, ...others } } = compileAll([0, 1].map(variant => makeConfig((config, red, blue) => {
+  Object.assign(config.gateway.limits, { tenants: 4, sessions: 12, bindings: 10, subscribers: 4, portBlocks: 3, fragments: 4, heldFragments: 6 });
+  Object.assign(red, { limits: { perAddress: { sessions: 100 } } }); // so that they are counted
+  blue.subnets.forEach((subnet, i) => { subnet.prefix = `10.0.${i}.0/27`; }); // so that there are shares
   Object.assign(red.nat ?? {}, { filtering: 'address-dependent' }); // so that sessions come with permissions
   if (variant === 1) red.routes.push({ prefix: `${MOVED}/32`, via: 'forward' });
 })));
@@ -64,6 +66,10 @@ const AGAIN = /forwarded|fragment_overlap/;
 
 const STEPS: Record<string, Step> = {
   'a session and its binding': { datagram: fromA(5001, FAR, 53) },
+  'the first session of an inside address, and its block': { datagram: vmDatagram(C, udp(C.ca, 1, FAR, 53)) },
+  'the first session of an inside address, of its share': { datagram: vmDatagram(BLUE, udp(BLUE.ca, 1, FAR, 53)) },
+  'an inside address too many': { datagram: vmDatagram(BLUE, udp(BLUE.ca, 1, FAR, 53)), before: crew => { crew.send(ALIVE, vmDatagram(C, udp(C.ca, 1, FAR, 53))); crew.send(ALIVE, vmDatagram(vm('vx6'), udp(vm('vx6').ca, 1, FAR, 53))); } },
+  'a block that is taken up again': { datagram: vmDatagram(C, udp(C.ca, 1, FAR, 53)), before: crew => { crew.send(ALIVE, vmDatagram(C, udp(C.ca, 2, FAR, 53))); crew.wait(301, 2); } },
   'a session with somebody who has no permission yet': { datagram: fromA(5000, '198.51.100.77', 55) },
   'a session of a binding that is there': { datagram: fromA(5000, FAR, 55) },
   'a connection': { datagram: vmDatagram(A, tcp(A.ca, 6001, FAR, 443, SYN)) },
