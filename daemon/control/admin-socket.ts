@@ -44,7 +44,8 @@ export async function claimSocket(server: Server, path: string): Promise<void> {
   }
 }
 
-function listenOn(server: Server, path: string): Promise<void> {
+/** Listen where nothing is; rejects with what the system says. */
+export function listenOn(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     // The socket is made within `listen`, so nobody sees it with wider permissions.
@@ -60,7 +61,8 @@ function listenOn(server: Server, path: string): Promise<void> {
   });
 }
 
-function isAnswered(path: string): Promise<boolean> {
+/** Whether somebody listens there. */
+export function isAnswered(path: string): Promise<boolean> {
   return new Promise(resolve => {
     const probe = connect(path);
     probe.once('connect', () => { probe.destroy(); resolve(true); });

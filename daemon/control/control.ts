@@ -3,6 +3,7 @@
  * memory for whoever asks. It never touches a packet and never asks a worker for a number.
  */
 import { randomBytes } from 'node:crypto';
+import { resolve as absolute } from 'node:path';
 import { renderProblem, type Gateway } from '../../config/index.js';
 import { Overseer, makeSharedState, type SharedState } from '../../pipeline/gateway.js';
 import { Ledger } from '../../pipeline/ledger.js';
@@ -18,14 +19,15 @@ import { Crew } from './crew.js';
 import { loadInThread } from './loading.js';
 import type { Logger } from './log.js';
 import { mendLedger } from './mend-ledger.js';
+import { NatLog, type InForce } from './nat-log.js';
 import { claimPorts, type PortClaim } from './port-claim.js';
 import { dropLeft, keyBytes, makeQueues, packetsByQueue, Recent, waitingIn, type Queues } from './queues.js';
 import type { ReceiveMode } from './receive-mode.js';
 import { RevokedFlows } from './revoked.js';
 import type { Listen, WorkerStart } from '../worker/messages.js';
+import { PressureWatch, pressures } from './pressure.js';
 import { Shortages } from './shortages.js';
 import { RuleCounts } from './rules.js';
-import { PressureWatch, pressures } from './pressure.js';
 import { ledgerRows, LOOK_MS } from './status.js';
 import { TenantIds } from '../tables.js';
 import { Watch } from './watch.js';
@@ -36,6 +38,8 @@ import { Watch } from './watch.js';
  */
 const REVOKED_AT_ONCE = 4096;
 const REST_MS = 4;
+/** For the NAT log's last lines. */
+const NAT_LOG_MS = 2000;
 
 export interface ControlParts {
   /** The config to begin with. */
@@ -66,6 +70,8 @@ export class Control {
   readonly recent = new Recent();
   readonly ruleCounts: RuleCounts;
   readonly revoked: RevokedFlows;
+  /** Null where the config wants none, and before the start. */
+  natLog: NatLog | null = null;
   /** Workers that had a packet in hand when they died, and it has been counted. */
   readonly #counted = new Set<number>();
   /** Workers that died and left what could not be put right yet; their successors wait for it. */
@@ -93,13 +99,13 @@ export class Control {
   #claim: PortClaim | undefined;
   readonly #now = readClock(this.clock);
   readonly #shortages: Shortages;
+  readonly #pressure: PressureWatch;
   readonly #watch: Watch;
   #lookedAt = 0;
   #reloads: Promise<void> = Promise.resolve();
   readonly #parts: Pick<ControlParts, 'scripts' | 'execArgv' | 'seed'>;
 
   constructor(parts: ControlParts) {
-  readonly #pressure: PressureWatch;
     const { loaded, log, mode, scripts, execArgv, seed } = parts;
     const { gateway, sizes, policy } = loaded;
     const { workers } = mode;
@@ -124,13 +130,13 @@ export class Control {
     this.ruleCounts = new RuleCounts(policy);
     this.#view = new Policy(policy);
     this.#shortages = new Shortages(this.ledgers, this.counters, log);
+    this.#pressure = new PressureWatch(log);
     this.#watch = new Watch(this.counters);
     this.crew = new Crew({
       script: scripts.worker, execArgv, size: workers, log, lost: parts.lost, listen: listens(gateway),
       startOf: (index, listen) => this.#workerStart(index, listen),
       repair: (index, isLast) => this.#repair(index, isLast),
       dispatcher: queues && { script: scripts.dispatcher, startOf: listen => this.#dispatcherStart(listen, queues) },
-    this.#pressure = new PressureWatch(log);
     });
   }
 
@@ -146,8 +152,11 @@ export class Control {
     this.log.info({ mode, workers, reason }, 'receive mode');
     if (this.receiveMode.shared) this.#claim = await claimPorts(listens(this.gateway));
     try {
+      // Before any packet: what it says of the time since the start must hold.
+      this.natLog = await this.#openNatLog();
       await this.crew.start();
     } catch (error) {
+      await this.natLog?.close(NAT_LOG_MS);
       this.#claim?.release();
       throw error;
     }
@@ -167,8 +176,20 @@ export class Control {
     await this.crew.drain(withinMs);
     this.#claim?.release();
     clearInterval(this.#timer);
+    await this.natLog?.close(NAT_LOG_MS);
     // All threads have ended: what a worker that died, or ran out of time, has left behind is nobody else's to count.
     this.queues?.rings.forEach((_, index) => dropLeft(this.queues?.rings ?? [], index, this.ledgers[index], this.#counted.has(index)));
+  }
+
+  async #openNatLog(): Promise<NatLog | null> {
+    const { gateway, log, nat: { blocks } } = this;
+    const { path } = gateway.natLog;
+    if (path === null) return null;
+    return NatLog.open({ settings: { ...gateway.natLog, path }, gateway: gateway.name, log, blocks, clock: this.#now, wall: Date.now }, this.#inForce());
+  }
+
+  #inForce(): InForce {
+    return { file: absolute(this.file), policy: this.policy, tenants: this.ids.known() };
   }
 
   #workerStart(index: number, listen: readonly Listen[]): WorkerStart {
@@ -227,9 +248,11 @@ export class Control {
     const before = this.#revokedCounts();
     this.#view = new Policy(policy);
     this.ruleCounts.add(policy);
+    this.natLog?.adopt(this.#inForce());
     await this.crew.adopt(policy);
     this.ruleCounts.settle();
     await this.#revoke(this.#view);
+    this.natLog?.settled(policy.generation);
     this.#listRevoked();
     const now = this.#revokedCounts();
     log.info({
@@ -262,11 +285,13 @@ export class Control {
   #tick(): void {
     const now = this.#now();
     this.overseer.reaper.tick(now, this.#view);
+    this.natLog?.tick();
     this.#listRevoked();
     this.#repairAgain();
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;
     this.#shortages.look(now, ledgerRows(this));
+    this.#pressure.look(pressures(this.overseer, this.#view, ledgerRows(this)));
     this.recent.look(now, packetsByQueue(this));
     const stuck = this.#watch.look(thread => this.crew.isUp(thread));
     if (stuck >= 0) this.crew.giveUpOn(stuck);
@@ -291,7 +316,6 @@ function reasonsOf(refusal: LoadRefusal, file: string): Record<string, unknown> 
 function listens(gateway: Gateway): Listen[] {
   const at = (addresses: Gateway['listen'], side: number, carrier: number, port: number): Listen[] =>
     addresses.map(({ family, text }) => ({ side, carrier, family, address: text, port }));
-    this.#pressure.look(pressures(this.overseer, this.#view, ledgerRows(this)));
   const split = gateway.uplinkListen.length > 0;
   return [
     ...at(gateway.listen, split ? Side.hosts : Side.both, Carrier.gre, gateway.grePort),

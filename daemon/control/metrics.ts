@@ -116,6 +116,11 @@ export const METRICS = {
     type: 'counter', labels: ['kind'], help: 'What reloads have ended because the new config forbids it: NAT sessions, connections of stateful rules, flows without state each way',
     read: ({ control: { overseer: { nat, connections, reaper } } }, put) => { put(nat.revoked, { kind: 'session' }); put(connections.revoked, { kind: 'connection' }); put(reaper.revokedFlows, { kind: 'flow' }); },
   },
+  causeway_nat_log_lines_total: { type: 'counter', labels: [], help: 'Lines written to the NAT log; absent without one', read: ({ control: { natLog } }, put) => { if (natLog !== null) put(natLog.status.lines); } },
+  causeway_nat_log_lines_lost_total: {
+    type: 'counter', labels: [], help: 'Lines that the NAT log lost because the disk was full or slow, or a file was removed; the log says so too',
+    read: ({ control: { natLog } }, put) => { if (natLog !== null) put(natLog.status.lost); },
+  },
   causeway_flows: { type: 'gauge', labels: [], help: 'Flows without NAT that the fast path knows now', read: ({ control }, put) => put(control.nat.flows.plainCount) },
   causeway_flows_limit: { type: 'gauge', labels: [], help: 'Such flows that fit; packets of others take the long way, and none is dropped for it', read: ({ control }, put) => put(control.nat.flows.sizes.plain) },
   causeway_receive_mode: { type: 'gauge', labels: ['mode'], help: '1 for the mode in use: kernel or dispatcher', read: ({ queues }, put) => RECEIVE_MODES.forEach(mode => put(mode === queues.mode ? 1 : 0, { mode })) },

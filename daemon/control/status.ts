@@ -48,6 +48,7 @@ export function statusOf(control: Control) {
     ...ledgerTotals(control, waiting),
     acl: { connections: control.overseer.connections.count, connectionsLimit: control.overseer.connections.sizes.connections },
     nat: { sessions: nat.sessionCount, sessionsLimit: nat.sizes.sessions, bindings: nat.bindingCount, bindingsLimit: nat.sizes.bindings },
+    natLog: control.natLog?.status ?? null,
     sends: sumCounters(control.counters),
   };
 }

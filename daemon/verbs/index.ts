@@ -6,6 +6,7 @@ export const VERBS: Readonly<Record<string, () => Promise<{ verb: Verb }>>> = {
   check: () => import('./check.js'),
   replay: () => import('./replay.js'),
   show: () => import('./show.js'),
+  whois: () => import('./whois.js'),
   trace: () => import('./trace.js'),
   demo: () => import('./demo.js'),
 };

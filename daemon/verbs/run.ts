@@ -27,7 +27,7 @@ says that all sockets are bound, and where.
 
 Signals:
   HUP         read the config again. One with problems is refused, and so is one that changes what only a restart
-              can (listen addresses, ports, workers, rss, limits, buffers, admin, metrics); the log says why, the old one stays.
+              can (listen addresses, ports, workers, rss, limits, buffers, admin, metrics, natLog); the log says why, the old one stays.
   TERM, INT   take nothing in any more, send what waits (5 s at most), log the totals, exit 0. A second one ends at once.
 
 Exit codes: 0 drained, 1 failed (a socket not to be had, workers that keep dying), 2 usage, 3 config invalid.

@@ -38,11 +38,11 @@ t.test('every counter of a worker comes out in a metric', async t => {
 t.test('the README lists every log message, and none that is gone', async t => {
   const listed = [...README.matchAll(/^\| `([^`]+)` \| (?:info|warn|error|fatal) \|/gm)].map(match => match[1]);
   const logged = new Set<string>();
-  for (const name of ['control.ts', 'pressure.ts', 'revoked.ts', 'crew.ts', 'thread.ts', 'run.ts', 'http.ts']) {
+  for (const name of ['control.ts', 'pressure.ts', 'revoked.ts', 'nat-log.ts', 'crew.ts', 'thread.ts', 'run.ts', 'http.ts']) {
     // A log call's last argument is its message.
     for (const [, message] of source(name).matchAll(/\}, '([^']+)'\);/g)) logged.add(message);
   }
-  for (const [, message] of ['worker.ts', 'shortages.ts', 'dispatcher.ts'].map(source).join('').matchAll(/(?:note\(|send: |socket: |port: |message: )'([^']+)'/g)) logged.add(message);
+  for (const [, message] of ['worker.ts', 'shortages.ts', 'nat-log.ts', 'dispatcher.ts'].map(source).join('').matchAll(/(?:note\(|send: |socket: |port: |message: )'([^']+)'/g)) logged.add(message);
   t.same([...listed].sort(), [...logged].sort());
 });
 
