@@ -223,9 +223,6 @@ export class Policy {
   readonly sitePrefixes: Lpm;
   readonly pools: Lpm;
   readonly mapped: Mappings;
-  /** Until their callers ask `mapped`. */
-  readonly mappingsInside: { find(tenant: number, protocol: number, address: number, port: number, none: number): number };
-  readonly mappingsOutside: { find(protocol: number, address: number, port: number, none: number, nil: number): number };
   readonly netmaps: Netmaps;
 
   constructor(data: PolicyData) {
@@ -256,8 +253,6 @@ export class Policy {
     this.sitePrefixes = new Lpm(data.sitePrefixes);
     this.pools = new Lpm(data.pools);
     this.mapped = new Mappings(data.mapped, data.mappings);
-    this.mappingsInside = { find: (tenant, protocol, address, port) => this.mapped.findInside(tenant, protocol, address, port) };
-    this.mappingsOutside = { find: (protocol, address, port) => this.mapped.findOutside(Math.max(0, this.findPoolOwner(address)), protocol, address, port) };
     this.netmaps = new Netmaps(data.netmaps);
   }
 

@@ -46,8 +46,12 @@ export function letsPass(state: number): boolean {
   return state === TcpState.established || state === TcpState.inFin || state === TcpState.outFin;
 }
 
-/** Whether a segment that takes the state from `before` to `state` gives the session its whole time anew. */
-export function refreshes(before: number, state: number): boolean {
+/**
+ * Whether a segment with these flags that takes the state from `before` to `state` gives the session its whole time anew. A reset that changes
+ * nothing does not: it answers what somebody tries, and would keep alive what is tried in vain (RFC 7857 §7).
+ */
+export function refreshes(before: number, state: number, flags: number): boolean {
+  if (before === state && (flags & TcpFlag.rst) !== 0) return false;
   switch (state) {
     case TcpState.established:
     case TcpState.inInit:

@@ -228,8 +228,9 @@ function advance(p: Packet, c: Context, outbound: boolean, now: number): number 
     nat.touch(p.session, now);
     return 0;
   }
-  const state = p.fragment === Fragment.later ? before : tcpNext(before, tcpFlags(p.mem, p.l4), outbound);
+  const isLater = p.fragment === Fragment.later, flags = isLater ? 0 : tcpFlags(p.mem, p.l4);
+  const state = isLater ? before : tcpNext(before, flags, outbound);
   if (state !== before) nat.move(p.session, state, letsPass(state));
-  if (refreshes(before, state)) nat.touch(p.session, now);
+  if (refreshes(before, state, flags)) nat.touch(p.session, now);
   return 0;
 }

@@ -13,7 +13,8 @@ const rows: [name: string, state: number, flags: number, fromInside: boolean, ne
   ['inside SYN again', S.inInit, syn, IN, S.inInit, 240],
   ['outside SYN: simultaneous open', S.inInit, syn, OUT, S.established, 7440],
   ['outside SYN+ACK', S.inInit, syn | ack, OUT, S.established, 7440],
-  ['outside RST: refused, and the timer goes on', S.inInit, rst | ack, OUT, S.inInit, 240],
+  ['outside RST: refused, and the timer goes on', S.inInit, rst | ack, OUT, S.inInit, 0],
+  ['inside RST: refused, and the timer goes on', S.outInit, rst | ack, IN, S.outInit, 0],
   ['outside SYN again', S.outInit, syn, OUT, S.outInit, 240],
   ['inside SYN+ACK', S.outInit, syn | ack, IN, S.established, 7440],
   ['inside SYN: simultaneous open', S.outInit, syn, IN, S.established, 7440],
@@ -44,7 +45,7 @@ const rows: [name: string, state: number, flags: number, fromInside: boolean, ne
 for (const [name, state, flags, fromInside, next, seconds] of rows) {
   t.test(`RFC 6146 §3.5.2.2: ${TCP_STATE_NAMES[state]}, ${name}`, async t => {
     t.equal(TCP_STATE_NAMES[tcpNext(state, flags, fromInside)], TCP_STATE_NAMES[next]);
-    t.equal(refreshes(state, next) ? sessionLifetime(IpProtocol.tcp, next, TIMERS) : 0, seconds);
+    t.equal(refreshes(state, next, flags) ? sessionLifetime(IpProtocol.tcp, next, TIMERS) : 0, seconds);
   });
 }
 
@@ -58,7 +59,7 @@ t.test('segments that pass unseen are those that would change nothing: in every 
   for (const state of Object.values(S)) {
     for (const side of [IN, OUT]) {
       for (const flags of [0, ack, ack | psh]) {
-        if (letsPass(state)) t.same([tcpNext(state, flags, side), refreshes(state, state)], [state, true], `${TCP_STATE_NAMES[state]}, flags ${flags}`);
+        if (letsPass(state)) t.same([tcpNext(state, flags, side), refreshes(state, state, flags)], [state, true], `${TCP_STATE_NAMES[state]}, flags ${flags}`);
         else t.ok(tcpNext(state, flags, side) !== state || sessionLifetime(IpProtocol.tcp, state, TIMERS) < TIMERS.tcpEstablished, `${TCP_STATE_NAMES[state]}, flags ${flags}`);
       }
     }
