@@ -5,6 +5,7 @@
  */
 import t from 'tap';
 import { bytes } from '../support/bytes.js';
+import { connectionFaults } from '../support/connection-invariants.js';
 import { hostDatagram, type Datagram } from '../support/datagrams.js';
 import { countFast } from '../support/fast-count.js';
 import { cut4, ethernet, gre, tcp, udp, withOptions } from '../support/frames.js';
@@ -30,6 +31,9 @@ function config(variant: number) {
     red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', localPort: 23 }, { action: 'deny', direction: 'outbound', remote: '198.51.100.66' });
     red.acls.push({ name: 'out', action: 'measure', direction: 'outbound' }, { name: 'udp-in', action: 'measure', direction: 'inbound', protocol: 'udp', weight: 3 }, { name: 'port', action: 'measure', direction: 'outbound', protocol: 'udp', remotePort: 53, weight: -1 });
     red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:5354`, internal: '10.0.0.12:53' });
+    // Blue's VMs keep state, others with each reload; two of them whatever comes.
+    blue.acls.push({ action: 'allow', direction: 'outbound', stateful: true, idleTimeout: 40 + 30 * variant, local: `10.0.${variant}.0/24` }, { action: 'deny', direction: 'inbound', local: '10.0.0.0/29' });
+    blue.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', weight: -2 }, { action: 'allow', direction: 'inbound', protocol: 'tcp', localPort: '5000-5001', stateful: true, idleTimeout: 90, weight: variant });
     if (variant === 0) return;
     if (blue.nat) blue.nat.pool = ['203.0.113.24/29'];
     red.acls.push({ weight: 9, action: 'deny', direction: 'outbound', protocol: 'udp', remotePort: 7 });
@@ -84,7 +88,7 @@ function makeFlow(random: Seeded): Flow {
 function answerTo(peer: string, sent: Uint8Array): Flow | null {
   const isHost = peer in HOSTS;
   const l3 = isHost ? 22 : (sent[0] & 0x20) !== 0 ? 8 : 4;
-  if (sent[l3] !== 0x45 || (sent[l3 + 9] !== 6 && sent[l3 + 9] !== 17) || (sent[l3 + 6] & 0x3f) !== 0) return null;
+  if (sent[l3] !== 0x45 || (sent[l3 + 9] !== 6 && sent[l3 + 9] !== 17) || (sent[l3 + 6] & 0x3f) !== 0 || sent[l3 + 7] !== 0) return null;
   const out = Uint8Array.from(sent);
   const swap = (at: number, other: number, len: number): void => {
     const kept = out.slice(at, at + len);
@@ -131,7 +135,8 @@ t.test('both paths do the same with seeded random traffic, and most of it is fas
     }
   }
   t.same(lab.imbalances(), [], `seed ${random.seed}`);
-  const { nat } = lab.state.sizes;
+  const { nat, connections } = lab.state.sizes;
+  t.same(connectionFaults(lab.state.connections, connections), []);
   t.same(natFaults(lab.state.nat, nat), []);
   const fast = countFast(lab.gateway);
   t.comment(`seed ${random.seed}: ${fast} of ${DATAGRAMS} fast, ${reloads} reloads that revoked ${revoked} sessions; ${JSON.stringify(fates)}`);
@@ -139,9 +144,11 @@ t.test('both paths do the same with seeded random traffic, and most of it is fas
   t.ok(fast < (fates['forwarded'] ?? 0), 'and some the walks');
   t.ok(Object.keys(fates).length > 15, 'many fates were met');
   t.ok(reloads > 3 && revoked > 0);
+  t.ok((fates['acl_tcp_no_connection'] ?? 0) > 0 && (fates['acl_tcp_state'] ?? 0) > 0 && (fates['acl_tcp_flags'] ?? 0) > 0, 'connections among them');
 
   lab.wait(10_000);
-  for (let i = 0; i < 4; i++) lab.wait(ERA);
+  for (let i = 0; i < 4; i++) lab.wait(130); // blocks of ports stay with their subscribers for 120
   t.same(natFaults(lab.state.nat, nat, true), [], 'nothing is left when all timers have run out');
+  t.same(connectionFaults(lab.state.connections, connections, 0), []);
   t.equal(lab.totals().packets.held, 0);
 });
