@@ -26,6 +26,17 @@ t.test('REQ-3: no outside port is given to two, however many ask', async t => {
   t.same(lab.imbalances(), []);
 });
 
+t.test('REQ-5b: the time of a binding is the config’s', async t => {
+  const lab = makeWorld(config => { config.gateway.timers['udp'] = 120; });
+  const port = openUdp(lab, A);
+  lab.wait(119);
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, port)), 'forwarded');
+  lab.wait(120);
+  t.equal(fromUplink(lab, 'inet', udp(FAR, 53, RED_POOL, port)), 'nat_no_binding');
+  lab.take();
+  expectLedger(t, lab, { red: { forwarded: 2, nat_no_binding: 1 } });
+});
+
 t.test('REQ-7: addresses outside are what the config says, and a config whose pool lies in a subnet is refused', async t => {
   const { problems } = readConfig(JSON.stringify(makeConfig((_config, red) => { red.nat?.pool.push('10.0.0.0/28'); })), 'conflict.jsonc');
   t.match(problems, [{ message: /overlaps subnet web/ }]);
