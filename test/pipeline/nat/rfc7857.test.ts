@@ -37,16 +37,20 @@ t.test('§2.2: a reset is translated, and the session stays for 240 s; a packet 
 });
 
 t.test('§2.1: opening and closing connections have times of their own', async t => {
-  const lab = makeWorld(config => { Object.assign(config.gateway.timers, { tcpTransitory: 300, tcpClosing: 30 }); });
+  const lab = makeWorld(config => { Object.assign(config.gateway.timers, { tcpTransitory: 200, tcpClosing: 30 }); });
   fromVm(lab, A, tcp(A.ca, 5000, FAR, 443, SYN));
   const port = portLeft(lab);
-  lab.wait(299);
+  fromVm(lab, A, tcp(A.ca, 5001, FAR, 443, SYN));
+  const other = portLeft(lab);
+  lab.wait(199);
   t.equal(fromUplink(lab, 'inet', tcp(FAR, 443, RED_POOL, port, SYN | ACK)), 'forwarded');
+  lab.wait(1);
+  t.equal(fromUplink(lab, 'inet', tcp(FAR, 443, RED_POOL, other, SYN | ACK)), 'nat_no_binding', 'a second too late');
   t.equal(fromVm(lab, A, tcp(A.ca, 5000, FAR, 443, RST)), 'forwarded');
   lab.wait(30);
   t.equal(fromUplink(lab, 'inet', tcp(FAR, 443, RED_POOL, port, ACK)), 'nat_no_binding');
   lab.take();
-  expectLedger(t, lab, { red: { forwarded: 3, nat_no_binding: 1 } });
+  expectLedger(t, lab, { red: { forwarded: 4, nat_no_binding: 2 } });
 });
 
 t.test('§5: TCP, UDP and queries from one inside port have bindings of their own', async t => {
