@@ -25,7 +25,7 @@ const PROTOCOLS = [IpProtocol.udp, IpProtocol.tcp, IpProtocol.icmp] as const;
 type Protocol = (typeof PROTOCOLS)[number];
 
 /** Enough for some of what is asked for, so that everything is spent at times. */
-const LIMITS = { sessions: 90, bindings: 70, subscribers: 20, portBlocks: 12 };
+const LIMITS = { sessions: 90, bindings: 70, subscribers: 20, portBlocks: 12, flows: 64, connections: 64 };
 /** Reds's plans: shares or not, small blocks or large, one address or more, a port promised to somebody. */
 const PLANS: readonly WorldChange[] = [
   () => {},
@@ -39,7 +39,7 @@ const configs = PLANS.map(change => makeConfig((config, red, blue) => {
   Object.assign(config.gateway.limits, LIMITS);
   Object.assign(config.gateway.timers, TIMERS);
   red.subnets.forEach((subnet, i) => { subnet.prefix = `10.0.${i}.0/26`; }); // 128 addresses: shares of 252 ports
-  Object.assign(blue.nat ?? {}, { blocks: { size: 64, assign: 'dynamic' } });
+  Object.assign(blue.nat ?? {}, { blocks: { size: 16_384 } }); // three, for twelve VMs
   change(config, red, blue);
 }));
 
@@ -58,8 +58,8 @@ t.test('issue 4: bindings, sessions, blocks and the ledger, held to a model thro
   const crew = new Crew({ policy: policies[0], sizes, workers: WORKERS, random: worker => seededRandom(random.seed + worker) });
   const { nat } = crew.overseer;
   const flows = new Map<string, Flow>();
-  /** Whose each outside port was last, as far as blocks go, and until when. */
-  const hands = new Map<string, { inside: string; until: number }>();
+  /** Blocks that were used, by whom, and until when. */
+  const hands = new Map<string, { readonly outside: number; readonly from: number; readonly to: number; readonly inside: string; until: number }>();
   const counts: Record<string, number> = {};
   let generation = policies.length, isStuck = false;
   const wrong = (what: string): void => { isStuck = true; t.fail(what); };
@@ -118,17 +118,15 @@ t.test('issue 4: bindings, sessions, blocks and the ledger, held to a model thro
 
   /** What the table says beyond what packets tell. */
   function look(): void {
-    for (const session of nat.sessions()) {
-      const binding = nat.bindingOf(session);
-      if (binding < 0) continue;
-      const port = `${nat.sessionOutside(session)}:${nat.sessionOutsidePort(session)}`, inside = `${nat.sessionTenant(session)} ${nat.sessionInside(session)}`;
-      if ((nat.holder(binding) & IN_BLOCK) === 0) {
-        hands.delete(port);
-        continue;
+    const used = new Set([...nat.sessions()].map(session => nat.bindingOf(session)).filter(binding => binding >= 0 && (nat.holder(binding) & IN_BLOCK) !== 0).map(binding => (nat.holder(binding) >> 2) - 1));
+    for (const block of used) {
+      const outside = nat.blocks.outside(block), from = nat.blocks.firstPort(block), to = from + nat.blocks.portCount(block), subscriber = nat.blocks.subscriber(block);
+      const inside = `${nat.subscribers.tenantOf(subscriber)} ${nat.subscribers.inside(subscriber)}`;
+      for (const had of hands.values()) {
+        if (had.outside !== outside || had.from >= to || had.to <= from || had.inside === inside || seconds() - had.until >= KEPT_SECONDS) continue;
+        wrong(`ports from ${Math.max(from, had.from)} on went from ${had.inside} to ${inside} in ${seconds() - had.until} s`);
       }
-      const had = hands.get(port);
-      if (had !== undefined && had.inside !== inside && seconds() - had.until < KEPT_SECONDS) wrong(`port ${port} went from ${had.inside} to ${inside} in ${seconds() - had.until} s`);
-      hands.set(port, { inside, until: seconds() });
+      hands.set(`${outside} ${from} ${to} ${inside}`, { outside, from, to, inside, until: seconds() });
     }
   }
 

@@ -126,6 +126,18 @@ for (const [pooling, second] of [['paired', 'nat_ports_spent'], ['any', 'forward
   });
 }
 
+t.test('RFC 6888 REQ-2: after a reload that pairs an inside address with another outside one, its new ports are there; blocks from before serve those that have them', async t => {
+  const room = both(small, limits({ sessions: 3000, bindings: 3000 }));
+  const lab = makeWorld(both(room, nat({ blocks: { assign: 'dynamic' } })));
+  t.equal((open(lab, A, 1) as { address: number }).address, POOL);
+  lab.reload(makeConfig(both(room, nat({ pool: [RED_POOL, '203.0.113.11'] }))));
+  t.equal(plan(lab).shareOf(ip4(A.ca))?.outside, POOL + 1);
+  const ends = Array.from({ length: 1100 }, (_, i) => open(lab, A, 10 + i) as { address: number });
+  t.same(new Set(ends.map(end => end.address)), new Set([POOL + 1]), 'more than its share, and none from the block that it still has');
+  t.equal((open(lab, A, 1) as { address: number }).address, POOL, 'the old flow');
+  t.same(faults(lab), []);
+});
+
 t.test('RFC 4787 REQ-4, RFC 7857 §8: with parity an even port gets an even one, an odd one an odd one, until there are none; ICMP does not care', async t => {
   const lab = makeWorld(both(limits({ sessions: 400, bindings: 400 }), nat({ parity: true, blocks: { size: 64, perAddress: 1 } })), seededRandom(9));
   const ports = Array.from({ length: 32 }, (_, i) => [portOf(lab, A, 2000 + 2 * i), portOf(lab, A, 2001 + 2 * i)]);
