@@ -86,3 +86,10 @@ export function forgetFlow(p: Packet, { nat, policy }: Context): void {
     if (home >= 0 && !nat.isOpen(home)) flows.removePlain(home);
   }
 }
+
+/** As `forgetFlow`, for a NAT session whose directions were compiled while it had a connection. */
+export function forgetTracked(p: Packet, c: Context): void {
+  const { nat } = c, back = nat.inboundOf(p.session), { words } = nat.flows;
+  const isTracked = (words[p.session + F_LANE] & LANE_TRACKED) !== 0 || (back >= 0 && (words[back + F_LANE] & LANE_TRACKED) !== 0);
+  if (isTracked) forgetFlow(p, c);
+}

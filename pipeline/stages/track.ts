@@ -9,13 +9,17 @@ import { IpProtocol } from '../../codecs/ip-protocol.js';
 import { nextState, refusalOf } from '../acl/segment.js';
 import { ANEW, firstState, isRefreshing, passesPlain } from '../acl/state.js';
 import { Tracks, type Tracked } from '../acl/tracked.js';
-import { forgetFlow } from '../compile-flow.js';
+import { forgetFlow, forgetTracked } from '../compile-flow.js';
 import { Fate, seconds, type Context } from '../context.js';
 import type { Packet } from '../packet.js';
 import { Reason } from '../reasons.js';
 
 export function track(p: Packet, c: Context): number {
-  if (p.tracks === 0) return Fate.next;
+  if (p.tracks === 0) {
+    // NAT has set the clock of both directions: the other one must not take that for its connection's, which is over.
+    if (p.session >= 0 && p.quoteAt < 0 && c.policy.tenants.stateful[p.tenant] === 1) forgetTracked(p, c);
+    return Fate.next;
+  }
   const verdict = (p.tracks & Tracks.out) === 0 ? 0 : follow(p, c, c.trackedOut, true);
   return verdict === 0 && (p.tracks & Tracks.in) !== 0 ? follow(p, c, c.trackedIn, false) : verdict;
 }

@@ -91,6 +91,8 @@ export class SlowTwin {
       }
     });
     if (this.#dice.left > 0) fail(`${what}: the fast path threw dice ${this.#dice.left} times more than the slow`);
+    const [known, other] = [this.#fast.context.connections.count, this.gateway.context.connections.count];
+    if (known !== other) fail(`${what}: ${known} connections by the fast path, ${other} by the slow`);
     const [a, b] = [this.#fast.context.nat, this.gateway.context.nat];
     if (a.sessionCount !== b.sessionCount || a.bindingCount !== b.bindingCount) {
       fail(`${what}: ${a.sessionCount} sessions and ${a.bindingCount} bindings by the fast path, ${b.sessionCount} and ${b.bindingCount} by the slow`);

@@ -230,6 +230,21 @@ t.test('the fast path: established flows take it, but for the first packet of ea
   }
 });
 
+t.test('answers that were compiled before there was a connection keep it alive all the same', async t => {
+  const lab = makeWorld((_config, red) => { red.acls = [{ direction: 'outbound', action: 'allow', stateful: true, idleTimeout: 30, local: A.ca }]; });
+  const back = (flags: number): string => fromVm(lab, B, tcp(B.ca, 80, A.ca, 5000, flags)), out = (flags: number): string => fromVm(lab, A, tcp(A.ca, 5000, B.ca, 80, flags));
+  t.same([back(ACK), out(SYN), back(SYN | ACK), out(ACK)], ['forwarded', 'forwarded', 'forwarded', 'forwarded']);
+  for (let i = 0; i < 4; i++) {
+    lab.now += 20_000;
+    t.equal(back(ACK), 'forwarded');
+    lab.gateways.forEach(gateway => gateway.tick(lab.now));
+    t.equal(connections(lab).count, 1);
+  }
+  lab.wait(40);
+  t.equal(connections(lab).count, 0);
+  t.same(lab.imbalances(), []);
+});
+
 t.test('flows of tenants without stateful entries are not tracked', async t => {
   const lab = makeWorld((_config, red) => { red.acls = [{ direction: 'inbound', action: 'allow', protocol: 'udp' }]; });
   countFast(lab.gateway);
