@@ -48,6 +48,7 @@ export class Review {
     const why = whyNotSession(policy, nat, session);
     if (why !== 0) return why;
     const tenant = nat.sessionTenant(session), protocol = nat.sessionProtocol(session);
+    if (!hasEntries(policy, tenant)) return 0;
     this.#sessionEnds(session);
     askAbout(this.question, policy, tenant, this.#ends);
     const isOutbound = !nat.isFromOutside(session), rule = openedBy(policy, tenant, isOutbound, this.question);
@@ -133,6 +134,7 @@ export class Review {
   /** The ACL on one side of a plain flow. */
   #whyNotSide(policy: Policy, at: number, isOutbound: boolean, now: number): number {
     const tenant = this.#nat.flows.words[at] >>> 16, protocol = this.#nat.flows.words[at] >>> 8 & 0xff;
+    if (!hasEntries(policy, tenant)) return 0;
     this.#flowEnds(at, isOutbound);
     askAbout(this.question, policy, tenant, this.#ends);
     if (policy.tenants.stateful[tenant] === 1) {
@@ -201,6 +203,11 @@ export class Review {
     ends.local3 = local | 0;
     ends.remote3 = remote | 0;
   }
+}
+
+/** Entries that allow or deny; without, there is nothing to ask. */
+function hasEntries({ tenants }: Policy, tenant: number): boolean {
+  return tenants.ruleFirst[tenant] !== tenants.ruleEnd[tenant];
 }
 
 /** The state of a connection whose NAT session is in `state`. */
