@@ -13,13 +13,13 @@ const A = vm('nv4'), B = vm('vx4', 'db');
 const FIN = 1, SYN = 2, RST = 4, ACK = 16;
 const SITE = '192.168.50.9';
 const closed: WorldChange = (config, red) => {
-  Object.assign(config.gateway.limits, { connections: 8, sessions: 12, bindings: 10 });
+  Object.assign(config.gateway.limits, { connections: 8, sessions: 12, bindings: 10, flows: 64, subscribers: 8, portBlocks: 8 });
   red.acls = [
     { direction: 'inbound', action: 'deny', local: A.ca }, { direction: 'outbound', action: 'allow', stateful: true, idleTimeout: 100, local: A.ca, name: 'out' },
     { direction: 'inbound', action: 'allow', protocol: 'tcp', localPort: 80, local: B.ca, stateful: true, weight: 1 },
   ];
 };
-const open: WorldChange = config => { Object.assign(config.gateway.limits, { connections: 8, sessions: 12, bindings: 10 }); };
+const open: WorldChange = config => { Object.assign(config.gateway.limits, { connections: 8, sessions: 12, bindings: 10, flows: 64, subscribers: 8, portBlocks: 8 }); };
 const shut: WorldChange = (config, red, blue) => {
   closed(config, red, blue);
   red.acls = [{ direction: 'inbound', action: 'deny', local: A.ca, name: 'in' }, { direction: 'outbound', action: 'deny', local: A.ca, name: 'shut' }];
