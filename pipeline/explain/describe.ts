@@ -70,7 +70,7 @@ export function rewriteTexts(p: Packet): string[] {
     const isOut = p.frameAt >= 0;
     if (isOut && p.mapSource !== p.src3) texts.push(`source ${ipv4Text(p.src3)} -> ${ipv4Text(p.mapSource)}${quoted}`);
     if (isOut && p.mapDestination !== p.dst3) texts.push(`destination ${ipv4Text(p.dst3)} -> ${ipv4Text(p.mapDestination)}${quoted}`);
-    if (!isOut) texts.push(`from the site's own addresses to ${ipv4Text(p.mapSource)} -> ${ipv4Text(p.mapDestination)}${quoted}`);
+    if (!isOut) texts.push(`to the tenant it is ${ipv4Text(p.mapSource)} -> ${ipv4Text(p.mapDestination)}${quoted}`);
   }
   if ((p.rewrites & Rewrite.ttl) !== 0) {
     const left = p.family === 4 ? ipv4Ttl(p.mem, p.l3) : ipv6HopLimit(p.mem, p.l3);

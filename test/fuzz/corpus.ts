@@ -27,6 +27,10 @@ export function fuzzConfig(variant: number): WorldConfig {
     blue.records = blue.records.filter(record => record['host'] !== 'vx6' || !/^(10\.0\.1|2001:db8:b)/.test(String(record['ca'])));
     red.records.push({ type: 'wildcard', mac: '00:15:5d:00:00:fa', host: 'vx4', vsid: 5002 }, { ca: '10.0.1.250', mac: '00:15:5d:00:00:fa', host: 'vx4' }, { type: 'l2only', mac: '00:15:5d:00:00:fb', host: 'nv4', vsid: 5001 });
     red.routes.push({ prefix: '192.168.77.0/24', via: 'ca:10.0.1.250' });
+    Object.assign(blue.nat ?? {}, { filtering: 'address-dependent' });
+    red.nat?.mappings.push({ proto: 'udp', external: `${RED_POOL}:6000-6063`, internal: '10.0.0.13:7000-7063' });
+    Object.assign(red.sites[1], { maps: [{ side: 'tenant', real: '10.0.1.0/24', shown: '10.201.1.0/24' }, { side: 'site', real: '192.168.60.0/24', shown: '192.168.61.0/24' }] });
+    red.routes = red.routes.map(route => (route['via'] === 'site:lab' ? { ...route, prefix: '192.168.61.0/24' } : route));
     red.acls.push({ action: 'deny', direction: 'inbound', protocol: 'tcp', localPort: 23 }, { action: 'deny', direction: 'outbound', remote: '198.51.100.66' }, { weight: 5, action: 'allow', direction: 'inbound', protocol: 'udp', localPort: '1-1000' }, { weight: 2, action: 'measure', direction: 'outbound' }, { action: 'deny', direction: 'inbound', remote: '00:15:5d:66:66:66' });
     if (variant === 1) {
       if (blue.nat) blue.nat.pool = ['203.0.113.24/29'];
@@ -63,7 +67,7 @@ function ofVm(host: HostName, tenant: 'red' | 'blue'): Seed[] {
     tcp(a.ca6, 5000, FAR6, 443, SYN, '', { mss: 1440 }), tcp(a.ca, 5000, b.ca, 23, SYN), tcp(a.ca, 8080, FAR, 999, SYN | ACK),
     echo(a.ca, FAR, 77), echo(a.ca, a.gateway, 1), echo(a.ca6, a.gateway6, 1), echo(a.ca, b.ca, 1, LONG), echo(a.ca6, b.ca6, 1),
     icmp(a.ca, FAR, 3, 3, 0, quote), icmp(a.ca, FAR, 3, 4, 1400, quote.subarray(0, 28)), icmp(a.ca6, FAR6, 1, 4, 0, udp(FAR6, 1, a.ca6, 2)),
-    udp(a.ca, 1, '172.16.0.9', 2, 'forward'), udp(a.ca, 1, '192.168.50.9', 2, 'site'), udp(a.ca6, 1, '2001:db8:50::9', 2, 'site'), udp(a.ca, 1, '192.168.77.9', 2, 'behind'),
+    udp(a.ca, 1, '172.16.0.9', 2, 'forward'), udp(a.ca, 1, '192.168.50.9', 2, 'site'), udp(a.ca6, 1, '2001:db8:50::9', 2, 'site'), udp(a.ca, 1, '192.168.61.9', 2, 'mapped'), icmp(a.ca, '192.168.61.9', 3, 3, 0, udp('192.168.61.9', 2, a.ca, 1, 'mapped')), udp(a.ca, 1, '192.168.77.9', 2, 'behind'),
     udp(a.ca, 5000, own, 5353, 'hairpin'), tcp(a.ca, 5004, own, 80, SYN, '', { mss: 1460 }), udp(a.ca, 5000, own, NAT_PORT, 'hairpin'), icmp(a.ca, own, 3, 3, 0, udp(own, NAT_PORT, a.ca, 5000, 'hairpin')),
     udp(a.ca, 1, '10.9.1.1', 2), udp(a.ca, 1, '198.51.100.66', 2), udp(a.ca, 1, '10.0.1.99', 2), udp(a.ca, 1, a.gateway, 53), ip(a.ca, FAR, 47, bytes('00000800')),
     udp(a.ca, 33434, FAR, 33435, 'probe', { ttl: 1 }), udp(a.ca6, 33434, FAR6, 33435, 'probe', { ttl: 1 }), udp(a.ca, 1, b.ca, 2, LONG, { dontFragment: true }),
@@ -97,6 +101,9 @@ function fromOutside(): Seed[] {
       fromUplink('core', udp('172.16.0.9', 1, b.ca, 2, 'in'), Number(key)), fromUplink('core', tcp(FAR6, 1, b.ca6, 80, SYN, '', { mss: 1460 }), Number(key)), fromUplink('core', echo('172.16.0.9', a.gateway, 1), Number(key)),
       fromUplink('core', udp('172.16.0.9', 1, b.ca, 2, new Uint8Array(1440)), Number(key)), ...cut6(udp(FAR6, 1, b.ca6, 2, LONG), 600).map(piece => fromUplink('core', piece, Number(key))),
     ]),
+    fromSite(HQ_KEY, echo('192.168.50.9', b.gateway, 3)), fromSite(LAB_KEY, udp('192.168.60.9', 1, '10.201.1.12', 2, 'mapped')), fromSite(LAB_KEY, echo('192.168.60.9', '10.201.1.1', 3)),
+    fromSite(LAB_KEY, icmp('192.168.60.9', '10.201.1.12', 3, 3, 0, udp('10.201.1.12', 2, '192.168.60.9', 1, 'mapped'))), ...cut4(udp('192.168.60.9', 1, '10.201.1.12', 2, LONG), 800, 9).map(piece => fromSite(LAB_KEY, piece)),
+    fromUplink('inet', udp(FAR, 1, RED_POOL, 6011, 'range')), fromUplink('inet', udp(FAR, 2, BLUE_POOL, NAT_PORT, 'filtered?'), BLUE_NAT_KEY),
     fromSite(HQ_KEY, udp('192.168.50.9', 1, a.ca, 2, 'site')), fromSite(HQ_KEY, udp('2001:db8:50::9', 1, a.ca6, 2, 'site')), fromSite(LAB_KEY, echo('192.168.60.9', b.gateway, 3)), fromSite(LAB_KEY, udp('192.168.60.9', 1, '192.168.77.9', 2)),
     ...cut4(udp('192.168.50.9', 1, a.ca, 2, LONG), 800).map(piece => fromSite(HQ_KEY, piece)),
     // GRE with everything in its header.
