@@ -57,14 +57,14 @@ export class Reaper {
   tick(now: number, policy: Policy): void {
     this.#freeLimbo();
     this.#quiet.advance();
-    const isCrowded = this.#nat.sessionCount > CROWDED * this.#nat.sizes.sessions;
-    const isHurried = now < this.#hurriesUntil;
-    this.#nat.flows.isCrowded = isHurried || isCrowded;
-    const round = isHurried || isCrowded ? HURRY_SECONDS : SWEEP_SECONDS;
+    const { sizes, flows } = this.#nat;
+    const isCrowded = now < this.#hurriesUntil || this.#nat.sessionCount > CROWDED * sizes.sessions;
+    flows.isCrowded = isCrowded;
+    // Plain flows give way to one another, and what gives way lies dead until the sweep.
+    const round = isCrowded || flows.plainCount > CROWDED * sizes.plain ? HURRY_SECONDS : SWEEP_SECONDS;
     const part = Math.min(1, Math.abs(now - this.#sweptAt) / 1000 / round); // a clock that was set back sweeps too
     if (part === 0) return;
     this.#sweptAt = now;
-    const { flows, sizes } = this.#nat;
     this.#sweepFlows(Math.ceil(flows.end / FLOW_WORDS * part), Math.floor(now / 1000), policy);
     for (let i = Math.ceil(sizes.bindings * part); i > 0; i--) {
       this.#nat.recycleBinding(this.#binding);

@@ -35,7 +35,7 @@ const EVICTION_LOOKS = 512;
 const PROTOCOL_SHIFT = 8;
 /** Of a small table nobody is refused a share. */
 const LEAST_SHARE = 16;
-const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3;
+const H_SEED = 0, H_FREE_ENTRY = 1, H_FREE_SLOT = 2, H_ENTRIES = 3, H_SLOTS_FREE = 4;
 const HEADER_WORDS = 8;
 
 export interface FragmentSizes { readonly datagrams: number; readonly slots: number; readonly slotBytes: number; readonly holders: number }
@@ -59,6 +59,7 @@ export function makeFragmentMemory(sizes: FragmentSizes, seed: number): SharedAr
   w[H_FREE_ENTRY] = sizes.datagrams > 0 ? 1 : 0;
   for (let i = 0; i < sizes.datagrams; i++) w[at.entries + i * ENTRY_WORDS + E_NEXT] = i + 1 < sizes.datagrams ? i + 2 : 0;
   w[H_FREE_SLOT] = sizes.slots > 0 ? 1 : 0;
+  w[H_SLOTS_FREE] = sizes.slots;
   for (let i = 0; i < sizes.slots; i++) w[at.slots + i * SLOT_WORDS + S_NEXT] = i + 1 < sizes.slots ? i + 2 : 0;
   return memory;
 }
@@ -79,8 +80,6 @@ export class FragmentTable {
   readonly #entries: number;
   readonly #slots: number;
   readonly #perHolder: number;
-  /** Slots that one holder may fill: a quarter of many, so that nobody's fragments keep all others' from being held. */
-  readonly #share: number;
   /** Entries beyond which a holder's are the first to give way when the table is full. */
   readonly #entryShare: number;
   #hand = 0;
@@ -99,7 +98,6 @@ export class FragmentTable {
     this.#entries = at.entries;
     this.#slots = at.slots;
     this.#perHolder = at.perHolder;
-    this.#share = Math.max(LEAST_SHARE, sizes.slots >>> 2);
     this.#entryShare = Math.max(LEAST_SHARE, sizes.datagrams >>> 2);
   }
 
@@ -227,9 +225,14 @@ export class FragmentTable {
     if (entry >= 0 && w[at + E_ID] === id) w[at + E_NEW_ID] = HAS_NEW_ID | newId;
   }
 
-  /** Whether `hold` would take `bytes` of this holder (a tenant's VMs, or the outside towards it): there is a slot, long enough, and the holder has not had its share. */
+  /**
+   * Whether `hold` would take `bytes` of this holder (a tenant's VMs, or the outside towards it): there is a slot, long enough, and the
+   * holder does not have as many as are free. So one that takes all it gets leaves half, and three of them leave a quarter, as
+   * switches share their buffers.
+   */
   canHold(holder: number, bytes: number): boolean {
-    return this.#w[H_FREE_SLOT] !== 0 && bytes <= this.sizes.slotBytes && this.#w[this.#perHolder + holder] < this.#share;
+    const free = this.#w[H_SLOTS_FREE];
+    return free !== 0 && bytes <= this.sizes.slotBytes && this.#w[this.#perHolder + holder] < Math.max(LEAST_SHARE, free);
   }
 
   /** Keep a whole datagram until its first fragment comes. False, and nothing kept, where `canHold` says no. */
@@ -238,6 +241,7 @@ export class FragmentTable {
     const w = this.#w;
     const link = w[H_FREE_SLOT];
     w[this.#perHolder + holder]++;
+    w[H_SLOTS_FREE]--;
     const slot = this.#slots + (link - 1) * SLOT_WORDS;
     w[H_FREE_SLOT] = w[slot + S_NEXT];
     this.bytes.set(mem.subarray(at, end), (link - 1) * this.sizes.slotBytes);
@@ -304,6 +308,7 @@ export class FragmentTable {
     out.generation = w[slot + S_GENERATION];
     out.scope = this.scope(entry);
     w[this.#perHolder + w[slot + S_HOLDER]]--;
+    w[H_SLOTS_FREE]++;
     w[slot + S_NEXT] = w[H_FREE_SLOT];
     w[H_FREE_SLOT] = link;
     return true;
@@ -322,7 +327,7 @@ export class FragmentTable {
     const heldSlots = new Uint8Array(this.sizes.slots);
     w.fill(0, this.#heads, this.#heads + this.#mask + 1);
     w.fill(0, this.#perHolder, this.#perHolder + 2 * this.sizes.holders);
-    w[H_FREE_ENTRY] = w[H_ENTRIES] = w[H_FREE_SLOT] = 0;
+    w[H_FREE_ENTRY] = w[H_ENTRIES] = w[H_FREE_SLOT] = w[H_SLOTS_FREE] = 0;
     for (let entry = 0; entry < this.sizes.datagrams; entry++) {
       const at = this.#entries + entry * ENTRY_WORDS;
       const isUsed = w[at + E_FLAGS] !== 0;
@@ -341,6 +346,7 @@ export class FragmentTable {
       if (heldSlots[slot] !== 0) continue;
       w[this.#slots + slot * SLOT_WORDS + S_NEXT] = w[H_FREE_SLOT];
       w[H_FREE_SLOT] = slot + 1;
+      w[H_SLOTS_FREE]++;
     }
   }
 

@@ -47,16 +47,20 @@ t.test('held datagrams come back oldest first, byte for byte, with how they came
   t.notOk(table.hold(entry, 1, new Uint8Array(65), 0, 65, 0, 0, 0, 0, 0), 'and one byte more');
 });
 
-t.test('of many slots a tenant gets a quarter, and the others find room', async t => {
+t.test('a tenant gets as many slots as it leaves free, so however many take all they can, the next one finds room', async t => {
   const table = make({ slots: 80 });
-  const [red, blue] = [add(table, 1), add(table, 2)];
+  const [red, blue, green] = [add(table, 1), add(table, 2), add(table, 3)];
   const hold = (entry: number, tenant: number): boolean => table.hold(entry, tenant, new Uint8Array(8), 0, 8, 0, 0, 0, 0, 0);
-  for (let i = 0; i < 20; i++) t.ok(hold(red, 1), `slot ${i}`);
-  t.notOk(hold(red, 1), 'its share, not more');
-  t.ok(hold(blue, 2));
+  for (let i = 0; i < 40; i++) t.ok(hold(red, 1), `slot ${i}`);
+  t.notOk(hold(red, 1), 'half, not more');
+  for (let i = 0; i < 20; i++) t.ok(hold(blue, 2), `slot ${40 + i}`);
+  t.notOk(hold(blue, 2), 'half of what was left');
+  t.ok(hold(green, 3));
+  for (let i = 0; i < 24; i++) t.notOk(hold(red, 1), 'one that has more than is free waits until others are done');
+
   table.know(red, 17, 0, 8, MOST, 100);
-  t.ok(table.release(red, { ...NOTHING }));
-  t.ok(hold(red, 1), 'a slot that came free counts no more');
+  for (let i = 0; i < 21; i++) t.ok(table.release(red, { ...NOTHING }));
+  t.ok(hold(red, 1), 'slots that came free count no more');
 });
 
 t.test('no datagrams or no slots at all is a table that refuses, not one that breaks', async t => {
