@@ -91,7 +91,7 @@ class Draft {
     this.#pools = new LpmBuilder(seed, 1);
     this.#tenants = {
       names: Array.from({ length: ids }, () => ''), line: shared32(ids),
-      natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids), filtering: shared32(ids),
+      natUplink: shared32(ids, NONE), natKeyed: shared32(ids), natKey: shared32(ids), natLine: shared32(ids), filtering: shared32(ids), poolLow: shared32(ids, NONE), poolSpan: shared32(ids),
       forwardUplink: shared32(ids, NONE), forwardKeyed: shared32(ids), forwardKey: shared32(ids), forwardLine: shared32(ids),
       ruleFirst: shared32(ids), ruleInbound: shared32(ids), ruleEnd: shared32(ids), stateful: shared32(ids), meterInbound: shared32(ids), meterEnd: shared32(ids),
       gateway4: shared32(ids, NONE), gateway6: shared32(ids, NONE),
@@ -230,6 +230,9 @@ class Draft {
     columns.natLine[tenant] = nat.line;
     columns.filtering[tenant] = FILTERING[nat.filtering];
     for (const prefix of nat.pool) this.#pools.add(0, prefix.words, prefix.bits, tenant);
+    const low = Math.min(...nat.pool.map(({ words }) => words[3]));
+    columns.poolLow[tenant] = low;
+    columns.poolSpan[tenant] = Math.max(...nat.pool.map(({ words, bits }) => words[3] + 2 ** (128 - bits) - 1)) - low;
     for (const row of nat.mappings) {
       const { protocol, external, internal, bits, externalPort, internalPort, ports, line } = row;
       const mapping = this.#mappings.add({ tenant, protocol: protocol ?? 0, external, internal, addresses: 2 ** (32 - bits), externalPort, internalPort, ports, line }, {});

@@ -129,6 +129,9 @@ export interface TenantColumns {
   readonly natLine: Uint32Array;
   /** Of `Filtering`. */
   readonly filtering: Uint32Array;
+  /** The lowest address of the pool, and how far from it the highest is: most addresses are seen from these to be in none. */
+  readonly poolLow: Uint32Array;
+  readonly poolSpan: Uint32Array;
   readonly forwardUplink: Uint32Array;
   readonly forwardKeyed: Uint32Array;
   readonly forwardKey: Uint32Array;
@@ -297,6 +300,12 @@ export class Policy {
   /** Largest inner IP packet that fits the tunnel to `peer`, in bytes. */
   innerMtu(peer: number, keyed: boolean): number {
     return this.peers.innerMtu[peer] - (keyed ? KEY_LEN : 0);
+  }
+
+  /** Whether the tenant's NAT pool holds this IPv4 address. */
+  isOwnPool(tenant: number, address: number): boolean {
+    const { poolLow, poolSpan } = this.tenants;
+    return (address - poolLow[tenant] >>> 0) <= poolSpan[tenant] && this.findPoolOwner(address >>> 0) === tenant;
   }
 
   /** The tenant whose NAT pool holds this IPv4 address, or -1. */

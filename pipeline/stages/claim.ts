@@ -17,7 +17,7 @@ export function claimUplink(p: Packet, c: Context): number {
   if (owner >= 0 && tenants.natUplink[owner] === p.peer && (tenants.natKeyed[owner] === 1 ? tenants.natKey[owner] : -1) === p.key) {
     p.tenant = p.claimed = owner;
     p.next = Walk.uplinkNat;
-    if (policy.findPoolOwner(p.src3) === owner) return Reason.outside_source; // what the tenant sends to its own never leaves (hairpin.ts)
+    if (policy.isOwnPool(owner, p.src3 | 0)) return Reason.outside_source; // what the tenant sends to its own never leaves (hairpin.ts)
   } else {
     const tenant = policy.greKeys.find(p.peer, keyed ? 1 : 0, keyed ? p.key : 0, 0, 0);
     if (tenant < 0) return owner >= 0 ? Reason.nat_wrong_uplink : keyed ? Reason.gre_key_unknown : Reason.pool_unknown;

@@ -37,7 +37,7 @@ export function route(p: Packet, c: Context): number {
       return deliver(p, c);
     case Via.nat:
       if (p.family !== 4) return Reason.nat_ipv6;
-      if (policy.findPoolOwner(p.dst3) === p.tenant) {
+      if (policy.isOwnPool(p.tenant, p.dst3 | 0)) {
         p.next = Walk.toHairpin;
         return Fate.next;
       }
