@@ -13,7 +13,7 @@ export interface BlockSource {
   record(record: number): BlockRecord | undefined;
 }
 
-export interface HeldBlock { readonly tenant: number; readonly inside: number; readonly outside: number; readonly firstPort: number; readonly count: number; readonly since: number }
+export interface HeldBlock { readonly tenant: number; readonly inside: number; readonly outside: number; readonly firstPort: number; readonly count: number; readonly since: number; readonly from: number }
 
 export interface HeldEvents {
   /** From the workers' clock to the log's time. */
@@ -31,6 +31,8 @@ export class HeldBlocks {
   /** As the source had it at the last look, or 0. */
   #stamps = new Float64Array(0);
   #since = new Float64Array(0);
+  /** From when on by the clock as it is set now: later than `since` where it was set in between. */
+  #from = new Float64Array(0);
   #tenant = new Uint32Array(0);
   #inside = new Uint32Array(0);
   #outside = new Uint32Array(0);
@@ -49,6 +51,11 @@ export class HeldBlocks {
     }
   }
 
+  /** The log's clock was set to `time`. */
+  setClock(time: number): void {
+    this.#from.fill(time);
+  }
+
   /** Numbers of those held now, by tenant. */
   byTenant(): Map<number, number[]> {
     const found = new Map<number, number[]>();
@@ -64,7 +71,7 @@ export class HeldBlocks {
   /** What record `i` is said to hold; undefined when that is nothing any more. */
   get(i: number): HeldBlock | undefined {
     if (this.#stamps[i] === 0) return undefined;
-    return { tenant: this.#tenant[i], inside: this.#inside[i], outside: this.#outside[i], firstPort: this.#ports[i] >>> 16, count: this.#ports[i] & 0xffff, since: this.#since[i] };
+    return { tenant: this.#tenant[i], inside: this.#inside[i], outside: this.#outside[i], firstPort: this.#ports[i] >>> 16, count: this.#ports[i] & 0xffff, since: this.#since[i], from: this.#from[i] };
   }
 
   #changed(i: number, stamp: number, record: BlockRecord | undefined, events: HeldEvents): void {
@@ -78,7 +85,7 @@ export class HeldBlocks {
     }
     if (record === undefined || stamp === 0) return;
     this.count++;
-    this.#since[i] = events.timeOf(record.since);
+    this.#since[i] = this.#from[i] = events.timeOf(record.since);
     this.#tenant[i] = record.tenant;
     this.#inside[i] = record.inside;
     this.#outside[i] = record.outside;
@@ -92,6 +99,7 @@ export class HeldBlocks {
     const larger = <T extends Float64Array | Uint32Array>(column: T, next: T): T => { next.set(column); return next; };
     this.#stamps = larger(this.#stamps, new Float64Array(size));
     this.#since = larger(this.#since, new Float64Array(size));
+    this.#from = larger(this.#from, new Float64Array(size));
     this.#tenant = larger(this.#tenant, new Uint32Array(size));
     this.#inside = larger(this.#inside, new Uint32Array(size));
     this.#outside = larger(this.#outside, new Uint32Array(size));

@@ -8,7 +8,7 @@ import { ALIVE, fileName, numbersIn } from '../nat-log/files.js';
 import { isoTime } from '../nat-log/kinds.js';
 import type { Disk, LogFile } from './nat-log-disk.js';
 
-/** Text that may wait, in characters. */
+/** Text that may wait, in characters, unless told otherwise. */
 const MOST_WAITING = 4 * 1024 * 1024;
 /** Written in one go, at least one line. */
 const AT_ONCE = 64 * 1024;
@@ -24,8 +24,11 @@ export interface WriterParts {
   readonly folder: string;
   readonly maxBytes: number;
   readonly files: number;
+  readonly mostWaiting?: number | undefined;
   /** All that is in force, in lines with their feeds, made as it is written; before it, what was lost. */
   snapshot(why: Why, lost: Lost | null): Iterable<string>;
+  /** The line about what was lost until `time`. */
+  lostLine(lost: Lost, time: number): string;
   failed(error: NodeJS.ErrnoException): void;
   /** No more can wait, and from now on lines are lost. */
   losing(): void;
@@ -52,7 +55,9 @@ export class LogWriter {
   #headFrom = 0;
   /** Why there will be another file, or the head is said again. */
   #why: Why = 'size';
-  /** What is in force, as far as it has not been written yet; it goes before what waits. */
+  /** All that is in force is to be said when nothing waits any more: before, lines of what is over would come after it. */
+  #due: { readonly why: Why; readonly lost: Lost | null } | null = null;
+  /** The rest of that; what waits meanwhile goes behind it. */
   #source: Iterator<string> | null = null;
   #isHead = false;
   #waiting: string[] = [];
@@ -60,8 +65,12 @@ export class LogWriter {
   /** Encoded, and not written yet; so many lines. */
   #rest: Uint8Array | null = null;
   #restLines = 0;
+  /** No line is taken before all that waits is written: there must be no other hole in the log than the one that is told of. */
+  #isLosing = false;
+  /** Lines lost since then that have not been told of, the first of them when; and all of this time. */
   #missing = 0;
   #missingSince = 0;
+  #missingInAll = 0;
   #busy: Promise<void> | null = null;
   /** By the last tick: ms that never step; and the time of the log, until which all that happened has been appended. */
   #now = 0;
@@ -71,6 +80,8 @@ export class LogWriter {
   /** Lines since the file was last seen to be there, and when that was. */
   #unseen = 0;
   #seenAt = 0;
+  /** Only what waits is still written; not even that. */
+  #isEnding = false;
   #isClosed = false;
 
   constructor(parts: WriterParts) {
@@ -78,6 +89,8 @@ export class LogWriter {
   }
 
   get file(): string { return fileName(this.#number); }
+  /** At which the file is followed by another, when nothing waits. */
+  get #limit(): number { return Math.max(this.#parts.maxBytes, 2 * this.#headBytes); }
   /** Lines that wait. */
   get waiting(): number { return this.#waiting.length + this.#restLines; }
 
@@ -96,16 +109,36 @@ export class LogWriter {
 
   /** A line, with its feed, of something that happened at `time`. */
   append(line: string, time: number): void {
-    if (this.#missing > 0 || (this.#waiting.length > 0 && this.#waitingLength + line.length > MOST_WAITING)) {
-      if (this.#missing++ === 0) {
-        this.#missingSince = time;
-        this.#parts.losing();
-      }
-      this.lost++;
+    const { mostWaiting = MOST_WAITING, losing } = this.#parts;
+    if (!this.#isLosing && this.#waiting.length > 0 && this.#waitingLength + line.length > mostWaiting) {
+      this.#isLosing = true;
+      this.#missingInAll = 0;
+      losing();
+    }
+    if (!this.#isLosing) {
+      this.#push(line);
       return;
     }
+    if (this.#missing++ === 0) this.#missingSince = time;
+    this.#missingInAll++;
+    this.lost++;
+  }
+
+  /** The line of a clock that was set, at what it called `was`: never lost, for without it no time before and after could be told apart. */
+  appendClock(line: string, was: number): void {
+    if (this.#missing > 0) this.#push(this.#parts.lostLine(this.#takeMissing(), was));
+    this.#push(line);
+  }
+
+  #push(line: string): void {
     this.#waiting.push(line);
     this.#waitingLength += line.length;
+  }
+
+  #takeMissing(): Lost {
+    const lost = { lines: this.#missing, since: this.#missingSince };
+    this.#missing = 0;
+    return lost;
   }
 
   /** Time goes by, `now` in ms, and all that happened until `time` has been appended: write what waits. Call it often. */
@@ -141,6 +174,7 @@ export class LogWriter {
   /** Never rejects. */
   async #finish(): Promise<boolean> {
     await this.#busy;
+    this.#isEnding = true;
     await this.#work();
     const file = this.#file;
     if (this.failing === null && file !== null) {
@@ -182,8 +216,20 @@ export class LogWriter {
       if (this.#rest === null) await this.#wrote();
       return true;
     }
-    if (this.#missing > 0) {
-      this.#goOn();
+    if (this.#due !== null) {
+      this.#say(this.#parts.snapshot(this.#due.why, this.#due.lost));
+      this.#due = null;
+      return true;
+    }
+    if (this.#isLosing) {
+      this.#isLosing = false;
+      this.#due = { why: 'lost', lost: this.#missing > 0 ? this.#takeMissing() : null };
+      this.#recover(this.#missingInAll);
+      return true;
+    }
+    if (this.#isEnding) return false;
+    if (this.#bytes >= this.#limit) {
+      await this.#leave('size');
       return true;
     }
     if (this.#now - this.#beatAt >= BEAT_MS) {
@@ -230,15 +276,6 @@ export class LogWriter {
       this.#headBytes = this.#bytes - this.#headFrom;
       await this.#removeOldest();
     }
-    if (this.#bytes >= Math.max(this.#parts.maxBytes, 2 * this.#headBytes)) await this.#leave('size');
-  }
-
-  /** There are lines missing, and all before them has been written. */
-  #goOn(): void {
-    const lost = { lines: this.#missing, since: this.#missingSince };
-    this.#missing = 0;
-    this.#source = this.#parts.snapshot('lost', lost)[Symbol.iterator]();
-    this.#recover(lost.lines);
   }
 
   #recover(lost: number): void {
@@ -271,14 +308,14 @@ export class LogWriter {
 
   /** Another file, with its head. */
   async #next(): Promise<void> {
-    const { disk, folder, snapshot } = this.#parts;
+    const { disk, folder } = this.#parts;
     await disk.makeFolder(folder);
     await this.#open(Math.max(this.#number, numbersIn(await disk.list(folder)).at(-1) ?? 0) + 1);
     // What went into a file that was removed is gone with it, as far as anybody knows.
     const lost = this.#why === 'removed' && this.#unseen > 0 ? { lines: this.#unseen, since: this.#seenAt } : null;
     this.lost += lost?.lines ?? 0;
     this.#unseen = 0;
-    this.#say(snapshot(this.#why, lost));
+    this.#due = { why: this.#why, lost };
     if (this.#why === 'removed') {
       this.#beatAt = -Infinity; // who had the folder away took the sign of life with it
       this.#recover(lost?.lines ?? 0);

@@ -44,6 +44,7 @@ export interface NatLogParts {
   readonly clock: Clock;
   readonly wall: Clock;
   readonly disk?: Disk;
+  readonly mostWaiting?: number;
 }
 
 /** What became of it so far. */
@@ -65,15 +66,16 @@ export class NatLog {
   #isSettled = true;
 
   private constructor(parts: NatLogParts, lock: Server) {
-    const { settings: { path, maxBytes, files }, log, clock, wall, disk = realDisk } = parts;
+    const { settings: { path, maxBytes, files }, log, clock, wall, disk = realDisk, mostWaiting } = parts;
     this.#parts = parts;
     this.#lock = lock;
     this.#offset = wall() - clock();
     this.#repeats = new Repeats((message, fields) => log.error({ path, ...fields }, message));
     this.#writer = new LogWriter({
-      disk, folder: path, maxBytes, files,
+      disk, folder: path, maxBytes, files, mostWaiting,
       snapshot: (why, lost) => this.#snapshot(why, lost),
       failed: ({ code, message }) => this.#repeats.note('NAT log cannot be written', code ?? message, clock(), { error: message }),
+      lostLine: ({ lines, since }, time) => renderLine({ type: 'lost', time, lines, since }),
       losing: () => this.#repeats.note('NAT log cannot keep up, lines are lost', '', clock(), {}),
       recovered: lost => { log.warn({ path, lost }, 'NAT log goes on'); },
       removed: file => { log.warn({ path, file }, 'file of the NAT log is not there any more, beginning another'); },
@@ -180,9 +182,9 @@ export class NatLog {
 
   /** Take a tenant's plan over; its line, when it says something else than the one before. */
   #take(body: PlanBody, generation: number, now: number): PlanLine | undefined {
-    const line: PlanLine = { type: 'plan', time: now, generation, since: now, ...body };
+    const line: PlanLine = { type: 'plan', time: now, generation, since: now, from: now, ...body };
     // Lines of the config move when something is written above them, and nobody's ports do.
-    const text = renderLine({ ...line, time: 0, since: 0, generation: 0, line: 0, mappings: line.mappings.map(mapping => ({ ...mapping, line: 0 })) });
+    const text = renderLine({ ...line, time: 0, since: 0, from: 0, generation: 0, line: 0, mappings: line.mappings.map(mapping => ({ ...mapping, line: 0 })) });
     if (this.#plans.get(body.rdid)?.text === text) return undefined;
     this.#plans.set(body.rdid, { line, text });
     return line;
@@ -192,7 +194,7 @@ export class NatLog {
   *#snapshot(why: Why, lost: Lost | null): Generator<string> {
     const { gateway } = this.#parts;
     const plans = [...this.#plans.values()];
-    if (lost !== null) yield renderLine({ type: 'lost', time: this.#now(), lines: lost.lines, since: lost.since });
+    if (lost !== null) yield renderLine({ type: 'lost', time: this.#now(), ...lost });
     yield renderLine({
       type: 'continue', time: this.#now(), format: FORMAT, gateway, version: VERSION, config: this.#file, generation: this.#generation, plans: plans.length, why,
     });
@@ -239,7 +241,10 @@ export class NatLog {
     const was = Math.floor(now + this.#offset);
     this.#offset = offset;
     if (Math.abs(by) < SET_MS) return;
-    this.#say({ type: 'clock', time: this.#now(), was });
+    const time = this.#now();
+    this.#writer.appendClock(renderLine({ type: 'clock', time, was }), was);
+    this.#held.setClock(time);
+    for (const [rdid, { line, text }] of this.#plans) this.#plans.set(rdid, { line: { ...line, from: time }, text });
     log.warn({ path, byMs: Math.round(by) }, 'clock was set');
   }
 }

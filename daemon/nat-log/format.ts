@@ -36,14 +36,14 @@ export const LINES = {
   plan: {
     when: 'How a tenant’s external ports are given out, since when',
     fields: {
-      generation: field(whole, 'of the config that first said so'), since: field(time, 'when that was handed to the workers'), ...of, line: field(whole, 'of its nat section in the config'),
+      generation: field(whole, 'of the config that first said so'), since: field(time, 'when that was handed to the workers'), from: field(time, 'the same, or when the clock was set last, if that was later'), ...of, line: field(whole, 'of its nat section in the config'),
       inside: field(ranges, 'its inside addresses, in order'), outside: field(ranges, 'the external ones that ports of which are given out, in order'),
       assign: field(word('auto', 'dynamic'), 'whether there are shares'), order: field(word('inTurn', 'sequential'), 'how inside addresses are laid over outside ones'),
       reserved: field(whole, 'ports below are given to nobody'), perOutside: field(whole, 'inside addresses on each outside one'), share: field(whole, 'ports of a share; 0 without'), size: field(whole, 'ports of a block'),
       mappings: field(mappings, 'static mappings'),
     },
   },
-  held: { when: 'Blocks that a tenant’s inside addresses have at this time', fields: { ...of, blocks: field(blocks, 'which, since when') } },
+  held: { when: 'Blocks that a tenant’s inside addresses have at this time', fields: { ...of, blocks: field(blocks, 'which, since when; `from` as in plan lines') } },
   complete: { when: 'That was all that is in force', fields: { generation: field(whole, 'of the config in force'), settled: field(yes, 'whether no worker goes by one before') } },
   config: {
     when: 'Another config is handed to the workers. As many plan and gone lines follow; tenants without one go on as before',

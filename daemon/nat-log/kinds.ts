@@ -96,18 +96,19 @@ export function endText({ prefix, ports }: MappingEnd): string {
   return ports === null ? where : `${where}:${ports.from === ports.to ? ports.from : `${ports.from}-${ports.to}`}`;
 }
 
-/** Some tenant's block of ports. */
-export interface BlockEntry { readonly inside: number; readonly outside: number; readonly firstPort: number; readonly count: number; readonly since: number }
+/** Some tenant's block of ports. `from` is `since`, or when the clock was set last, if that was later: what `since` says is by another clock then. */
+export interface BlockEntry { readonly inside: number; readonly outside: number; readonly firstPort: number; readonly count: number; readonly since: number; readonly from: number }
 
 export const blocks: Kind<readonly BlockEntry[]> = {
-  word: 'list of `[inside, outside, firstPort, count, since]`',
+  word: 'list of `[inside, outside, firstPort, count, since, from]`',
   read: value => listOf(value, each => {
     if (!Array.isArray(each)) return undefined;
     const [inside, outside] = [address.read(each[0]), address.read(each[1])];
-    const [firstPort, count, since] = [whole.read(each[2]), whole.read(each[3]), time.read(each[4])];
-    return inside === undefined || outside === undefined || firstPort === undefined || count === undefined || since === undefined ? undefined : { inside, outside, firstPort, count, since };
+    const [firstPort, count, since, from] = [whole.read(each[2]), whole.read(each[3]), time.read(each[4]), time.read(each[5])];
+    if (inside === undefined || outside === undefined || firstPort === undefined || count === undefined || since === undefined || from === undefined) return undefined;
+    return { inside, outside, firstPort, count, since, from };
   }),
-  write: list => list.map(({ inside, outside, firstPort, count, since }) => [ipv4Text(inside), ipv4Text(outside), firstPort, count, isoTime(since)]),
+  write: list => list.map(({ inside, outside, firstPort, count, since, from }) => [ipv4Text(inside), ipv4Text(outside), firstPort, count, isoTime(since), isoTime(from)]),
 };
 
 /** All of a list, or undefined when one of it is wrong. */

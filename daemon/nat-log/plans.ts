@@ -8,7 +8,7 @@ import { ipv4Text, type MappingEntry } from './kinds.js';
 import type { Proto } from './answers.js';
 
 /** All of a plan line but since when, and by which config. */
-export type PlanBody = Omit<PlanLine, 'type' | 'time' | 'generation' | 'since'>;
+export type PlanBody = Omit<PlanLine, 'type' | 'time' | 'generation' | 'since' | 'from'>;
 
 const PROTOS: Readonly<Record<number, 'tcp' | 'udp'>> = { 6: 'tcp', 17: 'udp' };
 const V4_BITS = 96;

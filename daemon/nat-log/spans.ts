@@ -30,8 +30,9 @@ export function uncovered(spans: readonly Pick<Span, 'from' | 'sure'>[], from: n
 export class Lasting {
   readonly spans: Span[];
 
-  constructor(from: number) {
-    this.spans = [open(from)];
+  /** Since `since`; `from` on by the clock as it is, where that was set in between, and then it is not known when. */
+  constructor(since: number, from = since) {
+    this.spans = from === since ? [open(from)] : [{ from: since, to: since + 1, sure: since + 1 }, open(from)];
   }
 
   get last(): Span { return this.spans[this.spans.length - 1]; }

@@ -33,12 +33,16 @@ interface Tenant {
   facts: Fact[];
 }
 
-interface Gap { readonly from: number; readonly to: number; readonly why: string }
+/**
+ * A time that the log cannot tell all about, and why; `isSure` where it is sure that nothing was to be told: then it matters only if the
+ * log has nothing about that time by another setting of the clock either.
+ */
+interface Gap { readonly from: number; readonly to: number; readonly why: string; readonly isSure?: boolean }
 
 /** A daemon says every ten seconds that all is written down. */
 const LIVE_MS = 30_000;
 
-type BlockLine = Pick<LineOf<'release'>, 'tenant' | 'rdid' | 'inside' | 'outside' | 'firstPort' | 'count' | 'since'>;
+type BlockLine = Pick<LineOf<'release'>, 'tenant' | 'rdid' | 'inside' | 'outside' | 'firstPort' | 'count' | 'since'> & { readonly from: number };
 
 export class Witness {
   readonly #question: Question;
@@ -74,7 +78,7 @@ export class Witness {
       case 'complete': this.#complete(line); break;
       case 'gone': this.#gone(line); break;
       case 'settled': this.#settle(line.generation, line.time); break;
-      case 'allocate': this.#hold({ ...line, since: line.time }, where); break;
+      case 'allocate': this.#hold({ ...line, since: line.time, from: line.time }, where); break;
       case 'release': this.#release(line, where); break;
       case 'lost': this.#miss(line.since, line.time, `${line.lines} lines are missing`); break;
       case 'clock': this.#shift(line); break;
@@ -106,8 +110,10 @@ export class Witness {
     for (const covered of this.#covered) covered.close(end + 1);
     if (!isLive) for (const fact of this.#live) fact.doubt ??= { sure: end + 1, to: Infinity };
 
-    const facts = [...this.#over, ...this.#live].filter(({ lasting }) => lasting.spans.some(span => meets(span, from, to)));
-    const answers = facts.filter(({ inside }) => inside !== null).map(fact => this.#answer(fact)).sort((a, b) => Number(b.certain) - Number(a.certain));
+    // What still holds does so until now, not beyond: a clock that was set back has been there before.
+    const limit = isLive ? end + 1 : Infinity;
+    const facts = [...this.#over, ...this.#live].filter(({ lasting }) => lasting.spans.some(span => meets({ from: span.from, to: span.to === Infinity ? limit : span.to }, from, to)));
+    const answers = facts.filter(({ inside }) => inside !== null).map(fact => this.#answer(fact, limit)).sort((a, b) => Number(b.certain) - Number(a.certain));
     const why = this.#whyNot(end);
     if (answers.some(({ certain }) => certain)) return { verdict: 'held', answers, notes: [...why, ...this.#notes] };
     if (why.length > 0) return { verdict: 'unknown', answers, notes: [...why, ...this.#notes] };
@@ -125,7 +131,7 @@ export class Witness {
       this.#endAll(Math.max(time, sure), sure);
       if (time > sure) this.#gaps.push({ from: sure, to: time, why: `the daemon ended without a word after ${isoTime(sure - 1)}, and the next one began at ${isoTime(time)}` });
     } else if (time > this.#stopped) {
-      this.#gaps.push({ from: this.#stopped, to: time, why: `no daemon ran from ${isoTime(this.#stopped)} to ${isoTime(time)}` });
+      this.#gaps.push({ from: this.#stopped, to: time, isSure: true, why: `no daemon ran from ${isoTime(this.#stopped)} to ${isoTime(time)}` });
     }
     this.#begin(time, config);
   }
@@ -169,7 +175,7 @@ export class Witness {
     this.#tenants.set(line.rdid, { generation: line.generation, config: this.#config, line: line.line, facts: kept });
   }
 
-  #factOf({ tenant, rdid, since, generation }: PlanLine, holding: Holding, where: string): Fact {
+  #factOf({ tenant, rdid, since, from, generation }: PlanLine, holding: Holding, where: string): Fact {
     const { kind, protos, line } = holding;
     const { port } = this.#question;
     const evidence = {
@@ -177,7 +183,7 @@ export class Witness {
       generation, config: this.#config, line, source: where,
     };
     return {
-      tenant, rdid, protos, kind, lasting: new Lasting(since), doubt: null,
+      tenant, rdid, protos, kind, lasting: new Lasting(since, from), doubt: null,
       inside: 'inside' in holding ? holding.inside : null, insidePort: kind === 'mapping' ? holding.insidePort : null,
       evidence: { ...evidence, kind: kind === 'mapping' ? 'mapping' : 'share' },
     };
@@ -209,10 +215,10 @@ export class Witness {
     this.#live.add(known);
   }
 
-  #blockFact({ tenant, rdid, inside, firstPort, count, since }: BlockLine, where: string): Fact {
+  #blockFact({ tenant, rdid, inside, firstPort, count, since, from }: BlockLine, where: string): Fact {
     const plan = this.#tenants.get(rdid);
     return {
-      tenant, rdid, inside, insidePort: null, kind: 'block', protos: this.#question.protos, lasting: new Lasting(since), doubt: null,
+      tenant, rdid, inside, insidePort: null, kind: 'block', protos: this.#question.protos, lasting: new Lasting(since, from), doubt: null,
       evidence: { kind: 'block', firstPort, count, generation: plan?.generation ?? null, config: plan?.config ?? null, line: plan?.line ?? null, source: where },
     };
   }
@@ -221,7 +227,7 @@ export class Witness {
     if (!this.#isAsked(line)) return;
     const key = keyOf(line.firstPort, line.since);
     const known = this.#blocks.get(key);
-    const fact = known ?? this.#blockFact(line, where);
+    const fact = known ?? this.#blockFact({ ...line, from: line.since }, where);
     this.#blocks.delete(key);
     if (known === undefined && line.time < line.since) {
       // The clock was set back meanwhile, and the log no longer says from when to when: both ends are known, what lies between is not.
@@ -242,7 +248,7 @@ export class Witness {
   #miss(since: number, time: number, why: string): void {
     const from = Math.min(since, time);
     this.#gaps.push({ from, to: time, why: `${why}, from ${isoTime(from)} to ${isoTime(time)}` });
-    for (const fact of this.#live) fact.doubt ??= { sure: from, to: time };
+    for (const fact of this.#live) fact.doubt = { sure: fact.doubt?.sure ?? from, to: time };
   }
 
   /** All that is in force has been said again: what is still in doubt is over, but for what workers may still go by. */
@@ -260,7 +266,7 @@ export class Witness {
       if (fact.doubt !== null) fact.doubt = { sure: time, to: Math.max(time, fact.doubt.to + time - was) };
     }
     for (const covered of this.#covered) covered.shift(was, time);
-    if (time > was) this.#gaps.push({ from: was, to: time, why: `the clock was set forward from ${isoTime(was)} to ${isoTime(time)}` });
+    if (time > was) this.#gaps.push({ from: was, to: time, isSure: true, why: `the clock was set forward from ${isoTime(was)} to ${isoTime(time)}` });
     else if (meets({ from: time, to: was }, this.#question.from, this.#question.to)) this.note(`the clock was set back from ${isoTime(was)} to ${isoTime(time)}: the time between came twice`);
   }
 
@@ -291,10 +297,10 @@ export class Witness {
 
   // Answers
 
-  #answer({ tenant, rdid, protos, lasting, inside, insidePort, evidence, doubt }: Fact): Answer {
+  #answer({ tenant, rdid, protos, lasting, inside, insidePort, evidence, doubt }: Fact, limit: number): Answer {
     const { from, to } = this.#question;
     const sure = Math.min(lasting.last.sure, doubt?.sure ?? Infinity), until = lasting.last.to;
-    const isCertain = lasting.spans.some(span => meets({ from: span.from, to: span === lasting.last ? sure : span.sure }, from, to));
+    const isCertain = lasting.spans.some(span => meets({ from: span.from, to: span !== lasting.last ? span.sure : until === Infinity ? Math.min(limit, sure) : sure }, from, to));
     return {
       tenant, rdid, protos, inside: ipv4Text(inside ?? 0), insidePort,
       since: isoTime(lasting.spans[0].from), until: until === Infinity ? null : isoTime(until), sureUntil: sure === until || !Number.isFinite(sure) ? null : isoTime(sure), certain: isCertain, evidence,
@@ -307,9 +313,10 @@ export class Witness {
     const spans = this.#covered.flatMap(covered => covered.spans);
     const begin = spans[0]?.from;
     if (begin === undefined) return ['the log is empty'];
-    const gaps = this.#gaps.filter(gap => gap.from <= to && gap.to > from);
-    const holes = uncovered([...spans, ...gaps.map(gap => ({ ...gap, sure: gap.to }))], from, to);
-    return [...gaps.map(({ why }) => why), ...holes.map(hole => {
+    const holes = uncovered(spans, from, to);
+    const gaps = this.#gaps.filter(gap => gap.from <= to && gap.to > from && (gap.isSure !== true || holes.some(hole => meets(gap, hole.from, hole.to))));
+    const unexplained = uncovered([...spans, ...gaps.map(gap => ({ ...gap, sure: gap.to }))], from, to);
+    return [...gaps.map(({ why }) => why), ...unexplained.map(hole => {
       if (hole.to < begin) return `the log begins at ${isoTime(begin)}`;
       if (hole.from > end) return this.#isRunning ? `the log ends at ${isoTime(end)}, and no daemon goes on with it` : `the daemon ended at ${isoTime(this.#stopped)}, and none has begun since`;
       return `the log has nothing about ${spanText(hole.from, hole.to)}`;

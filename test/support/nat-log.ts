@@ -86,17 +86,19 @@ export interface Said { readonly level: string; readonly msg: string; readonly f
 export class LogLab {
   readonly folder: string;
   readonly blocks = new FakeBlocks();
+  /** What the next daemon has in its place, if anything. */
+  table: BlockSource | undefined;
   readonly configs = new Configs();
   readonly said: Said[] = [];
   /** The workers' clock, which never steps, and what the machine's says beyond it. */
   now = T0;
   ahead = 0;
   #log: NatLog | undefined;
-  readonly #settings: { maxBytes: number; files: number; disk: Disk | undefined };
+  readonly #settings: { maxBytes: number; files: number; disk: Disk | undefined; mostWaiting: number };
 
-  constructor(t: Test, { maxBytes = 1 << 24, files = 10, disk }: { maxBytes?: number; files?: number; disk?: Disk } = {}) {
+  constructor(t: Test, { maxBytes = 1 << 24, files = 10, disk, mostWaiting = 1 << 22 }: { maxBytes?: number; files?: number; disk?: Disk; mostWaiting?: number } = {}) {
     this.folder = join(mkdtempSync(join(tmpdir(), 'causeway-nat-log-')), 'log');
-    this.#settings = { maxBytes, files, disk };
+    this.#settings = { maxBytes, files, disk, mostWaiting };
     t.teardown(async () => {
       await this.#log?.abandon();
       rmSync(join(this.folder, '..'), { recursive: true, force: true });
@@ -109,11 +111,11 @@ export class LogLab {
   }
 
   async start(first: InForce = this.configs.next(RED)): Promise<NatLog> {
-    const { disk, ...sizes } = this.#settings;
+    const { disk, mostWaiting, ...sizes } = this.#settings;
     const say = (level: string) => (fields: Record<string, unknown>, msg: string): void => { this.said.push({ level, msg, fields }); };
     const log = Object.fromEntries(['info', 'warn', 'error'].map(level => [level, say(level)])) as unknown as Logger;
     this.#log = await NatLog.open({
-      settings: { path: this.folder, ...sizes }, gateway: 'gw1', log, blocks: this.blocks, clock: () => this.now, wall: () => this.now + this.ahead, ...(disk !== undefined && { disk }),
+      settings: { path: this.folder, ...sizes }, gateway: 'gw1', log, blocks: this.table ?? this.blocks, clock: () => this.now, wall: () => this.now + this.ahead, mostWaiting, ...(disk !== undefined && { disk }),
     }, first);
     await this.written();
     return this.#log;
