@@ -21,7 +21,7 @@ import { ROOM, Ring } from './ring.js';
 
 const TENANTS = 16;
 /** Sessions that 64 pool addresses are to carry; more have 256. */
-const MOST_ON_64 = 1 << 21;
+const MOST_ON_64 = 1 << 20;
 const VMS = 64;
 const FIRST_VM = 10;
 const VSID = 5000;

@@ -10,7 +10,8 @@ import type { Policy } from '../policy.js';
 import { Reason } from '../reasons.js';
 import { IN_BLOCK, holderOf } from '../tables/nat-layout.js';
 import { TAKEN, type NatState } from '../tables/nat-state.js';
-import { NO_MORE, NO_RECORD, NO_SUBSCRIBER } from '../tables/port-blocks.js';
+import { NO_HOLDER, NO_MORE, NO_RECORD } from '../tables/port-blocks.js';
+import { NO_PORT } from '../tables/subscribers.js';
 import { hashWords } from '../tables/word-map.js';
 import type { PortPlan } from './blocks.js';
 import { UNLIMITED } from './port-policy.js';
@@ -44,14 +45,12 @@ export function bindToPool(p: Packet, c: Context, chain: number, now: number): n
 /** Bind an inside end to the outside end that a mapping promises it; as `bindToPool`. */
 export function bindFixed(p: Packet, c: Context, inside: number, insidePort: number, outside: number, outsidePort: number, chain: number, now: number): number {
   const { nat, policy } = c;
-  const subscriber = nat.subscribers.hold(p.tenant, inside, now);
+  const subscriber = nat.subscribers.holdFixed(p.tenant, inside, now);
   if (subscriber < 0) return -Reason.nat_subscribers_spent;
-  nat.subscribers.addFixed(subscriber, 1);
   const holder = holderOf(subscriber, false, policy.quotas.addressSessions[p.tenant] !== UNLIMITED);
   const binding = nat.bind(p.tenant, p.protocol, inside, insidePort, outside, outsidePort, true, policy.generation, now, chain, holder);
   if (binding >= 0) return binding;
-  nat.subscribers.addFixed(subscriber, -1);
-  nat.subscribers.release(subscriber);
+  nat.subscribers.releaseFixed(subscriber);
   return orReason(binding);
 }
 
@@ -76,18 +75,14 @@ function bindOwn(p: Packet, c: Context, plan: PortPlan, step: number, chain: num
   const { subscribers, blocks } = c.nat;
   const { tenant, protocol } = p, inside = p.src3 | 0, counts = c.policy.quotas.addressSessions[tenant] !== UNLIMITED;
   const share = plan.locate(p.src3 >>> 0);
-  let subscriber = -1;
-  if (share !== 0) {
-    subscriber = subscribers.hold(tenant, inside, now);
-    if (subscriber >= 0) {
-      const binding = bindIn(p, c, plan.outside | 0, plan.firstPort, share, step, holderOf(subscriber, false, counts), chain, now);
-      if (binding >= 0) return binding;
-      subscribers.release(subscriber);
-      if (binding !== TAKEN) return binding;
-    }
-  } else {
-    subscriber = subscribers.find(tenant, inside);
+  const own = share === 0 ? NO_PORT : subscribers.hold(tenant, inside, protocol, share, now);
+  if (own >= 0) {
+    const binding = bindIn(p, c, plan.outside | 0, plan.firstPort, share, step, holderOf(own, false, counts), chain, now);
+    if (binding >= 0) return binding;
+    subscribers.release(own, protocol);
+    if (binding !== TAKEN) return binding;
   }
+  const subscriber = own >= 0 ? own : subscribers.find(tenant, inside);
   if (subscriber < 0) return TAKEN;
 
   const paired = share !== 0 ? plan.outside : subscribers.paired(subscriber), keeps = c.policy.ports.columns.isUnpaired[tenant] === 0;
@@ -125,7 +120,7 @@ function bindNew(p: Packet, c: Context, plan: PortPlan, step: number, chain: num
     const block = blocks.claim(tenant, inside, plan, outside, protocol, columns.mostBlocks[tenant], c.random.next() >>> 0, p.now);
     if (block === NO_MORE) return -Reason.nat_address_blocks;
     if (block === NO_RECORD) return -Reason.nat_blocks_spent;
-    if (block === NO_SUBSCRIBER) return -Reason.nat_subscribers_spent;
+    if (block === NO_HOLDER) return -Reason.nat_subscribers_spent;
     if (block < 0) {
       c.spentPorts.note(NO_BLOCKS, outside, now);
       continue;

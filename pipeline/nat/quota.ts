@@ -23,11 +23,11 @@ function askSession(p: Packet, c: Context, inside: number): number {
   if (quotas.sessions[tenant] !== UNLIMITED && nat.sessionsOf(tenant) >= quotas.sessions[tenant]) return Reason.nat_tenant_sessions;
   if (rate !== UNLIMITED && !newFlows.has(tenant, rate, rate, p.now)) return Reason.nat_tenant_new_flows;
   if (addressRate !== UNLIMITED || addressSessions !== UNLIMITED) {
-    const subscriber = subscribers.hold(tenant, inside, seconds(p) | 0); // its bucket is to be there when the next flow comes, also if it gets nothing else
+    const subscriber = subscribers.holdFixed(tenant, inside, seconds(p) | 0); // its bucket is to be there when the next flow comes, also if it gets nothing else
     if (subscriber < 0) return Reason.nat_subscribers_spent;
     const isFull = subscribers.sessions(subscriber) >= addressSessions;
     const isFast = !isFull && addressRate !== UNLIMITED && !subscribers.flows.take(subscriber, addressRate, addressRate, p.now);
-    subscribers.release(subscriber);
+    subscribers.releaseFixed(subscriber);
     if (isFull || isFast) return isFull ? Reason.nat_address_sessions : Reason.nat_address_new_flows;
   }
   // Last, so that an address that is too fast does not use up what the others may have.

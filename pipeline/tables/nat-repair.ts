@@ -74,9 +74,11 @@ function recount(nat: NatState, sessions: Int32Array): void {
     counts.addBinding(0, tenant, isFixed, 1); // to any stripe: only their sum says anything
     counts.addSession(0, tenant, n);
     if (holder === 0) return;
-    const inBlock = (holder & IN_BLOCK) !== 0;
-    if (inBlock) blocks.recount((holder >> 2) - 1, nat.protocolOf(binding));
-    subscribers.recount(nat.subscriberOf(binding), inBlock ? 0 : 1, isFixed ? 1 : 0, (holder & COUNTS) !== 0 ? n : 0);
+    const subscriber = nat.subscriberOf(binding);
+    if ((holder & IN_BLOCK) !== 0) blocks.recount((holder >> 2) - 1, nat.protocolOf(binding));
+    else if (isFixed) subscribers.recountFixed(subscriber);
+    else subscribers.recountBinding(subscriber, nat.protocolOf(binding));
+    if ((holder & COUNTS) !== 0) subscribers.addSession(subscriber, n);
   });
 }
 

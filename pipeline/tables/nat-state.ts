@@ -218,8 +218,8 @@ export class NatState {
     if (holder === 0) return;
     const number = (holder >> 2) - 1;
     if ((holder & IN_BLOCK) !== 0) return this.blocks.disuse(number, protocol);
-    if (isFixed) this.subscribers.addFixed(number, -1);
-    this.subscribers.release(number);
+    if (isFixed) this.subscribers.releaseFixed(number);
+    else this.subscribers.release(number, protocol);
   }
 
   /** What the binding's port is charged to (nat-layout.ts). */

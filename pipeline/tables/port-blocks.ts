@@ -13,6 +13,7 @@
  */
 import { IpProtocol } from '../../codecs/ip-protocol.js';
 import type { PortPlan } from '../nat/blocks.js';
+import { counted, disuseCounted, firstCounted, useCounted } from './counted.js';
 import type { Locks } from './locks.js';
 import type { Quiet } from './quiet.js';
 import type { SubscriberTable } from './subscribers.js';
@@ -21,15 +22,13 @@ import { hashWords } from './word-map.js';
 const NEXT_OWN = 0, NEXT_OUTSIDE = 1, OUTSIDE = 2, PORTS = 3, SUBSCRIBER = 4, TENANT = 5, INSIDE = 6, USERS = 7, ICMP = 8, SINCE = 12, UNTIL = 14;
 export const PORT_BLOCK_WORDS = 16;
 const DEAD = 1 << 31, FREE = DEAD;
-/** Of `USERS`: TCP's bindings below, UDP's above. */
-const UDP_SHIFT = 15, EACH = 0x7fff;
 const H_FREE = 0, H_USED = 1, H_COUNT = 2, H_CHANGES = 3;
 const HEADER_WORDS = 16;
 /** Blocks of one address at most: of 64 ports from 1024 up. */
 const MOST = 1008;
 
 /** What `claim` says when it has none to give: all are others', this table or that of subscribers is full, the subscriber has as many as it may. */
-export const NO_BLOCK = -1, NO_RECORD = -2, NO_SUBSCRIBER = -3, NO_MORE = -4;
+export const NO_BLOCK = -1, NO_RECORD = -2, NO_HOLDER = -3, NO_MORE = -4;
 
 /** Somebody's block, as the evidence of it is written down. */
 export interface BlockRecord {
@@ -136,24 +135,13 @@ export class PortBlockTable {
 
   /** One port more of the block is used, by this protocol; false when all are, or the block is nobody's any more. Who uses one that `isIdle` then says `takeUp`. */
   use(block: number, protocol: number): boolean {
-    const w = this.#w, at = this.#at(block), most = w[at + PORTS] & 0xffff;
-    if (protocol === IpProtocol.icmp) {
-      if (Atomics.add(w, at + ICMP, 1) < most && Atomics.load(w, at + USERS) >= 0) return true;
-      Atomics.sub(w, at + ICMP, 1);
-      return false;
-    }
-    const shift = protocol === IpProtocol.tcp ? 0 : UDP_SHIFT;
-    for (let users = Atomics.load(w, at + USERS); users >= 0 && (users >>> shift & EACH) < most;) {
-      const found = Atomics.compareExchange(w, at + USERS, users, users + (1 << shift));
-      if (found === users) return true;
-      users = found;
-    }
-    return false;
+    const w = this.#w, at = this.#at(block);
+    return useCounted(w, at + USERS, at + ICMP, protocol, w[at + PORTS] & 0xffff);
   }
 
   disuse(block: number, protocol: number): void {
-    if (protocol === IpProtocol.icmp) Atomics.sub(this.#w, this.#at(block) + ICMP, 1);
-    else Atomics.sub(this.#w, this.#at(block) + USERS, protocol === IpProtocol.tcp ? 1 : 1 << UDP_SHIFT);
+    const at = this.#at(block);
+    disuseCounted(this.#w, at + USERS, at + ICMP, protocol);
   }
 
   /** Nobody had used it when the reaper came by. */
@@ -167,8 +155,8 @@ export class PortBlockTable {
 
   /** Bindings in the block. */
   users(block: number): number {
-    const at = this.#at(block), users = Atomics.load(this.#w, at + USERS);
-    return users < 0 ? 0 : (users & EACH) + (users >>> UDP_SHIFT & EACH) + Atomics.load(this.#w, at + ICMP);
+    const at = this.#at(block);
+    return counted(Atomics.load(this.#w, at + USERS), Atomics.load(this.#w, at + ICMP));
   }
 
   /**
@@ -178,7 +166,7 @@ export class PortBlockTable {
   claim(tenant: number, inside: number, plan: PortPlan, outside: number, protocol: number, most: number, random: number, nowMs: number): number {
     this.#locks.lock(this.#lock);
     const subscriber = this.#subscribers.findOrMake(tenant, inside, Math.floor(nowMs / 1000));
-    const block = subscriber < 0 ? NO_SUBSCRIBER : this.#claim(subscriber, plan, outside, protocol, most, random, nowMs);
+    const block = subscriber < 0 ? NO_HOLDER : this.#claim(subscriber, plan, outside, protocol, most, random, nowMs);
     this.#locks.unlock();
     return block;
   }
@@ -235,8 +223,7 @@ export class PortBlockTable {
   /** Count a binding once more: for a repair. */
   recount(block: number, protocol: number): void {
     const at = this.#at(block);
-    if (protocol === IpProtocol.icmp) this.#w[at + ICMP]++;
-    else this.#w[at + USERS] += protocol === IpProtocol.tcp ? 1 : 1 << UDP_SHIFT;
+    useCounted(this.#w, at + USERS, at + ICMP, protocol, Infinity);
     if (this.#times[at + UNTIL >> 1] === 0) return;
     this.#times[at + SINCE >> 1] = this.#times[at + UNTIL >> 1]; // at some time after that it was taken up again
     this.#times[at + UNTIL >> 1] = 0;
@@ -272,7 +259,7 @@ export class PortBlockTable {
     Atomics.add(w, H_COUNT, 1);
     Atomics.add(w, this.#perTenant + w[at + TENANT], 1);
     this.#link(i);
-    Atomics.store(w, at + USERS, protocol === IpProtocol.tcp ? 1 : protocol === IpProtocol.icmp ? 0 : 1 << UDP_SHIFT);
+    Atomics.store(w, at + USERS, firstCounted(protocol));
     Atomics.add(w, H_CHANGES, 1);
     return i;
   }

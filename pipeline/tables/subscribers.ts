@@ -2,26 +2,29 @@
  * Inside addresses with NAT state, "subscribers" as RFC 6888 calls them: one record each, by tenant and address, in
  * the NAT's shared memory.
  *
- *   record, 16 words: next tenant inside bindings fixed sessions paired blocks blockCount seen - - flows(2) flows(2)
+ *   record, 16 words: next tenant inside dead:1|-:1|udp:15|tcp:15 icmp fixed sessions paired blocks blockCount seen - flows(2) flows(2)
  *
- * `bindings`, those not in port blocks, keep the record: below 0 it is nobody's (`DEAD` and the epoch, or `FREE`). `fixed` of them are static
- * mappings'. `sessions` are counted where the policy limits them, and bindings say whether theirs are.
+ * The bindings in its share of ports are counted by protocol, so that one look says whether one more fits; `fixed` are static
+ * mappings'. All of them keep the record: dead, it is nobody's, and the rest of the word is the epoch, or 0 when it may be used again.
+ * `sessions` are counted where the policy limits them, and bindings say whether theirs are.
  * `paired` is the outside address that it keeps to (RFC 6888 REQ-2), 0 before it has one; `blocks` the head of the chain of
  * its port blocks (port-blocks.ts). `seen` is when a binding was last asked for, in seconds; `flows` a token bucket.
  *
  * Found without a lock. Whoever makes one, or takes one out, holds the block lock: of all locks the one that is taken second, and
  * never beside an outside one. What is taken out leads on in its chain until nobody stands on it (quiet.ts).
  */
+import { counted, disuseCounted, useCounted } from './counted.js';
 import type { Locks } from './locks.js';
 import type { Quiet } from './quiet.js';
 import { RateLimit } from './rate-limit.js';
 import { hashWords } from './word-map.js';
 
-const NEXT = 0, TENANT = 1, INSIDE = 2, BINDINGS = 3, FIXED = 4, SESSIONS = 5, PAIRED = 6, BLOCKS = 7, BLOCK_COUNT = 8, SEEN = 9, FLOWS = 12;
+const NEXT = 0, TENANT = 1, INSIDE = 2, BINDINGS = 3, ICMP = 4, FIXED = 5, SESSIONS = 6, PAIRED = 7, BLOCKS = 8, BLOCK_COUNT = 9, SEEN = 10, FLOWS = 12;
 export const SUBSCRIBER_WORDS = 16;
-/** A record below 0 is nobody's: it was taken out in the epoch that the rest says, or may be used again. */
 const DEAD = 1 << 31;
 const FREE = DEAD;
+/** What `hold` says when it has nothing to give: the table is full, or the share. */
+export const NO_SUBSCRIBER = -1, NO_PORT = -2;
 /** Free list, records that have ever been used, and how many are now. */
 const H_FREE = 0, H_USED = 1, H_COUNT = 2;
 const HEADER_WORDS = 16;
@@ -81,27 +84,49 @@ export class SubscriberTable {
     return -1;
   }
 
-  /** The subscriber with this address, made if there is none, for one more binding that is in no block: `release` gives that back. -1 when the table is full. Needs the inside lock. */
-  hold(tenant: number, inside: number, now: number): number {
+  /**
+   * The subscriber with this address, made if there is none, for one more binding in its share, of `share` ports a protocol; `release` gives
+   * that back. Below 0: why not. Needs the inside lock.
+   */
+  hold(tenant: number, inside: number, protocol: number, share: number, now: number): number {
     for (;;) {
       const found = this.find(tenant, inside), subscriber = found >= 0 ? found : this.#make(tenant, inside, now);
-      if (subscriber < 0 || this.#hold(subscriber, now)) return subscriber;
+      if (subscriber < 0) return NO_SUBSCRIBER;
+      const at = this.#at(subscriber);
+      if (useCounted(this.#w, at + BINDINGS, at + ICMP, protocol, share)) return this.#see(subscriber, now);
+      if (this.isLive(subscriber)) return NO_PORT;
     }
   }
 
-  release(subscriber: number): void { Atomics.sub(this.#w, this.#at(subscriber) + BINDINGS, 1); }
-  /** One of its bindings is a static mapping's, or no longer. */
-  addFixed(subscriber: number, n: 1 | -1): void { Atomics.add(this.#w, this.#at(subscriber) + FIXED, n); }
-  addSession(subscriber: number, n: 1 | -1): void { Atomics.add(this.#w, this.#at(subscriber) + SESSIONS, n); }
+  release(subscriber: number, protocol: number): void {
+    const at = this.#at(subscriber);
+    disuseCounted(this.#w, at + BINDINGS, at + ICMP, protocol);
+  }
+
+  /** The same for a binding of a static mapping, or for a while. */
+  holdFixed(tenant: number, inside: number, now: number): number {
+    for (;;) {
+      const found = this.find(tenant, inside), subscriber = found >= 0 ? found : this.#make(tenant, inside, now);
+      if (subscriber < 0) return NO_SUBSCRIBER;
+      Atomics.add(this.#w, this.#at(subscriber) + FIXED, 1);
+      if (this.isLive(subscriber)) return this.#see(subscriber, now);
+      this.releaseFixed(subscriber);
+    }
+  }
+
+  releaseFixed(subscriber: number): void { Atomics.sub(this.#w, this.#at(subscriber) + FIXED, 1); }
+  addSession(subscriber: number, n: number): void { Atomics.add(this.#w, this.#at(subscriber) + SESSIONS, n); }
 
   tenantOf(subscriber: number): number { return this.#w[this.#at(subscriber) + TENANT]; }
   inside(subscriber: number): number { return this.#w[this.#at(subscriber) + INSIDE] >>> 0; }
   sessions(subscriber: number): number { return Atomics.load(this.#w, this.#at(subscriber) + SESSIONS); }
-  /** Bindings, those of static mappings and in port blocks not counted. */
+  /** Bindings in its share. */
   bindings(subscriber: number): number {
     const at = this.#at(subscriber);
-    return Atomics.load(this.#w, at + BINDINGS) - Atomics.load(this.#w, at + FIXED);
+    return counted(Atomics.load(this.#w, at + BINDINGS), Atomics.load(this.#w, at + ICMP));
   }
+  /** Bindings of static mappings. */
+  fixed(subscriber: number): number { return Atomics.load(this.#w, this.#at(subscriber) + FIXED); }
   isLive(subscriber: number): boolean { return Atomics.load(this.#w, this.#at(subscriber) + BINDINGS) >= 0; }
 
   /** The outside address it keeps to, or 0. */
@@ -127,8 +152,12 @@ export class SubscriberTable {
       if (this.#quiet.isOver(life & ~DEAD)) this.#giveBack(i);
       return;
     }
-    if (life > 0 || w[at + BLOCKS] !== 0 || Math.abs(now - w[at + SEEN] | 0) < KEPT_SECONDS) return;
+    if (life > 0 || this.#isUsed(at) || w[at + BLOCKS] !== 0 || Math.abs(now - w[at + SEEN] | 0) < KEPT_SECONDS) return;
     if (Atomics.compareExchange(w, at + BINDINGS, 0, DEAD | this.#quiet.epoch) !== 0) return;
+    if (this.#isUsed(at)) { // who counts itself in there looks at the other word after that, and has seen that nothing has gone yet
+      Atomics.store(w, at + BINDINGS, 0);
+      return;
+    }
     const tenant = w[at + TENANT];
     for (let from = this.#bucket(tenant, w[at + INSIDE]); w[from] !== 0; from = this.#at(w[from] - 1) + NEXT) {
       if (w[from] !== i + 1) continue;
@@ -152,7 +181,7 @@ export class SubscriberTable {
         if (life === FREE) this.#giveBack(i);
         continue;
       }
-      w[at + BINDINGS] = w[at + FIXED] = w[at + SESSIONS] = w[at + BLOCKS] = w[at + BLOCK_COUNT] = 0;
+      w[at + BINDINGS] = w[at + ICMP] = w[at + FIXED] = w[at + SESSIONS] = w[at + BLOCKS] = w[at + BLOCK_COUNT] = 0;
       this.#link(i);
       Atomics.add(w, this.#perTenant + w[at + TENANT], 1);
       count++;
@@ -160,13 +189,12 @@ export class SubscriberTable {
     Atomics.store(w, H_COUNT, count);
   }
 
-  /** Count once more: so many of its bindings that are in no block, static mappings' among them, and of its sessions. For a repair. */
-  recount(subscriber: number, bindings: number, fixed: number, sessions: number): void {
+  /** Count once more, for a repair: a binding in its share, a static mapping's, so many sessions. */
+  recountBinding(subscriber: number, protocol: number): void {
     const at = this.#at(subscriber);
-    this.#w[at + BINDINGS] += bindings;
-    this.#w[at + FIXED] += fixed;
-    this.#w[at + SESSIONS] += sessions;
+    useCounted(this.#w, at + BINDINGS, at + ICMP, protocol, Infinity);
   }
+  recountFixed(subscriber: number): void { this.#w[this.#at(subscriber) + FIXED]++; }
 
   /** Needs the block lock. */
   findOrMake(tenant: number, inside: number, now: number): number {
@@ -181,19 +209,14 @@ export class SubscriberTable {
     return i;
   }
 
-  /** One binding more; false when the record is nobody's any more. */
-  #hold(subscriber: number, now: number): boolean {
-    const w = this.#w, at = this.#at(subscriber);
-    for (let bindings = Atomics.load(w, at + BINDINGS); bindings >= 0;) {
-      const found = Atomics.compareExchange(w, at + BINDINGS, bindings, bindings + 1);
-      if (found === bindings) {
-        if (w[at + SEEN] !== now) w[at + SEEN] = now;
-        return true;
-      }
-      bindings = found;
-    }
-    return false;
+  #see(subscriber: number, now: number): number {
+    const at = this.#at(subscriber) + SEEN;
+    if (this.#w[at] !== now) this.#w[at] = now;
+    return subscriber;
   }
+
+  /** Beside what the word that keeps it says. */
+  #isUsed(at: number): boolean { return Atomics.load(this.#w, at + ICMP) !== 0 || Atomics.load(this.#w, at + FIXED) !== 0; }
 
   /** A record filled and linked, or -1. Its last store is the one by which it lives. */
   #take(tenant: number, inside: number, now: number): number {

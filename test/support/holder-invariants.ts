@@ -7,8 +7,10 @@ import { subscriberWords } from '../../pipeline/tables/subscribers.js';
 
 const WORDS = 16;
 const FREE = 1 << 31;
-const S_NEXT = 0, S_LIFE = 3, K_OWN = 0, K_LIFE = 7, K_ICMP = 8;
+const S_NEXT = 0, S_LIFE = 3, S_ICMP = 4, K_OWN = 0, K_LIFE = 7, K_ICMP = 8;
 const H_FREE = 0;
+interface Charge { tcp: number; udp: number; icmp: number; fixed: number; sessions: number }
+const NOTHING: Charge = { tcp: 0, udp: 0, icmp: 0, fixed: 0, sessions: 0 };
 
 /** `sessions` are those of each live binding. With `drained`, nothing may be left. */
 export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: NatSizes, sessions: ReadonlyMap<number, number>, drained: boolean): string[] {
@@ -19,7 +21,7 @@ export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: Na
   const blockWords = new Int32Array(memory, at.portBlocks * 4, portBlockWords(sizes.portBlocks, sizes.tenants));
   const subscriberAt = (i: number): number => subscriberWordsOf.length - (sizes.subscribers - i) * WORDS, blockAt = (i: number): number => blockWords.length - (sizes.portBlocks - i) * WORDS;
 
-  const own = new Map<number, { bindings: number; fixed: number; sessions: number }>(), used = new Map<number, { tcp: number; udp: number; icmp: number }>();
+  const own = new Map<number, Charge>(), used = new Map<number, Omit<Charge, 'fixed' | 'sessions'>>();
   const dynamic = new Map<number, number>();
   for (const [binding, n] of sessions) {
     const tenant = nat.tenantOf(binding), isFixed = nat.isStatic(binding), protocol = nat.protocolOf(binding), holder = nat.holder(binding);
@@ -27,12 +29,11 @@ export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: Na
     if (holder === 0) continue;
     const block = (holder >> 2) - 1, subscriber = nat.subscriberOf(binding);
     if (!subscribers.isLive(subscriber) || subscribers.tenantOf(subscriber) !== tenant || subscribers.inside(subscriber) !== nat.inside(binding)) wrong.push(`binding ${binding} is charged to another’s subscriber ${subscriber}`);
-    const charge = own.get(subscriber) ?? { bindings: 0, fixed: 0, sessions: 0 };
+    const name = protocol === IpProtocol.tcp ? 'tcp' : protocol === IpProtocol.udp ? 'udp' : 'icmp', charge = own.get(subscriber) ?? { ...NOTHING };
     own.set(subscriber, charge);
     if ((holder & COUNTS) !== 0) charge.sessions += n;
     if ((holder & IN_BLOCK) === 0) {
-      charge.bindings++;
-      if (isFixed) charge.fixed++;
+      charge[isFixed ? 'fixed' : name]++;
       continue;
     }
     const port = nat.outsidePort(binding) - blocks.firstPort(block);
@@ -40,7 +41,7 @@ export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: Na
     if (blocks.isIdle(block)) wrong.push(`block ${block} is idle, and binding ${binding} is in it`);
     const users = used.get(block) ?? { tcp: 0, udp: 0, icmp: 0 };
     used.set(block, users);
-    users[protocol === IpProtocol.tcp ? 'tcp' : protocol === IpProtocol.udp ? 'udp' : 'icmp']++;
+    users[name]++;
   }
 
   const perTenant = new Map<number, number>(), blocksOf = new Map<number, number>();
@@ -48,10 +49,11 @@ export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: Na
   for (let i = 0; i < subscribers.used; i++) {
     if (!subscribers.isLive(i)) continue;
     live++;
-    const { bindings, fixed, sessions: n } = own.get(i) ?? { bindings: 0, fixed: 0, sessions: 0 };
+    const { tcp, udp, icmp, fixed, sessions: n } = own.get(i) ?? NOTHING, life = subscriberWordsOf[subscriberAt(i) + S_LIFE];
     const tenant = subscribers.tenantOf(i);
     perTenant.set(tenant, (perTenant.get(tenant) ?? 0) + 1);
-    if (subscriberWordsOf[subscriberAt(i) + S_LIFE] !== bindings || subscribers.bindings(i) !== bindings - fixed) wrong.push(`subscriber ${i} says ${subscribers.bindings(i)} bindings, and has ${bindings}, of mappings ${fixed}`);
+    if (life !== (udp << 15 | tcp) || subscriberWordsOf[subscriberAt(i) + S_ICMP] !== icmp) wrong.push(`subscriber ${i} counts ${life & 0x7fff} ${life >>> 15} ${subscriberWordsOf[subscriberAt(i) + S_ICMP]}, and has ${tcp} ${udp} ${icmp}`);
+    if (subscribers.fixed(i) !== fixed) wrong.push(`subscriber ${i} says ${subscribers.fixed(i)} bindings of mappings, and has ${fixed}`);
     if (subscribers.sessions(i) !== n) wrong.push(`subscriber ${i} counts ${subscribers.sessions(i)} sessions, and has ${n}`);
     if (subscribers.find(tenant, subscribers.inside(i)) !== i) wrong.push(`subscriber ${i} is not found`);
     let chain = 0;
@@ -70,7 +72,7 @@ export function holderFaults(memory: SharedArrayBuffer, nat: NatState, sizes: Na
     const life = blockWords[blockAt(i) + K_LIFE];
     if (life < 0) continue;
     held++;
-    const { tcp, udp, icmp } = used.get(i) ?? { tcp: 0, udp: 0, icmp: 0 };
+    const { tcp, udp, icmp } = used.get(i) ?? NOTHING;
     if (life !== (udp << 15 | tcp) || blockWords[blockAt(i) + K_ICMP] !== icmp) wrong.push(`block ${i} counts ${life & 0x7fff} ${life >>> 15} ${blockWords[blockAt(i) + K_ICMP]}, and has ${tcp} ${udp} ${icmp}`);
     const subscriber = blocks.subscriber(i), outside = blocks.outside(i), from = blocks.firstPort(i), to = from + blocks.portCount(i);
     if (!subscribers.isLive(subscriber)) wrong.push(`block ${i} is nobody’s`);

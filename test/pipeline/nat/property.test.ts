@@ -16,7 +16,7 @@ import { natFaults } from '../../support/nat-invariants.js';
 import { seeded } from '../../support/seeded.js';
 import { BLUE_NAT_KEY, HOST_NAMES, RED_POOL, makeConfig, vm, type Vm, type WorldChange } from '../../support/world.js';
 
-const WORKERS = 3, STEPS = 6_000;
+const WORKERS = 3, STEPS = 10_000;
 const SYN = 2, ACK = 16;
 const TIMERS = { udp: 120, tcpEstablished: 400, tcpTransitory: 60, icmp: 60 };
 const KEPT_SECONDS = 120;

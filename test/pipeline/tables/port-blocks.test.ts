@@ -2,15 +2,16 @@
 import t from 'tap';
 import { PortPlan } from '../../../pipeline/nat/blocks.js';
 import { Locks, lockWords } from '../../../pipeline/tables/locks.js';
-import { NO_BLOCK, NO_MORE, NO_RECORD, NO_SUBSCRIBER, PortBlockTable, portBlockWords } from '../../../pipeline/tables/port-blocks.js';
+import { NO_BLOCK, NO_MORE, NO_RECORD, NO_HOLDER, PortBlockTable, portBlockWords } from '../../../pipeline/tables/port-blocks.js';
 import { Quiet, makeQuietMemory } from '../../../pipeline/tables/quiet.js';
-import { SubscriberTable, subscriberWords } from '../../../pipeline/tables/subscribers.js';
+import { NO_PORT, SubscriberTable, subscriberWords } from '../../../pipeline/tables/subscribers.js';
 import { seeded } from '../../support/seeded.js';
 
 const TCP = 6, UDP = 17, ICMP = 1;
 const TENANTS = 3;
 const OUTSIDE = 0xcb00710a, NEXT = OUTSIDE + 1;
 const KEPT = 120_000;
+const SHARE = 100;
 const UNLIMITED = 0xffffffff;
 
 /** Tables as one thread sees them; `again` gives another thread's view of the same. */
@@ -38,46 +39,64 @@ function sweep({ subscribers, blocks, locks }: Pick<Tables, 'subscribers' | 'blo
 t.test('a subscriber is found by tenant and address, made once, and kept while it has a binding or has just had one', async t => {
   const tables = makeTables({ subscribers: 2 });
   const { subscribers } = tables, other = tables.again().subscribers;
-  const a = subscribers.hold(1, 0x0a000005, 10);
-  t.equal(other.hold(1, 0x0a000005 | 0, 10), a, 'another worker’s is the same');
+  const a = subscribers.hold(1, 0x0a000005, UDP, SHARE, 10);
+  t.equal(other.hold(1, 0x0a000005 | 0, UDP, SHARE, 10), a, 'another worker’s is the same');
   t.equal(subscribers.find(2, 0x0a000005), -1, 'another tenant’s is not');
-  const high = subscribers.hold(2, 0xc0a80001, 10);
+  const high = subscribers.hold(2, 0xc0a80001, UDP, SHARE, 10);
   t.equal(subscribers.find(2, 0xc0a80001 | 0), high, 'addresses from 128.0.0.0 up');
   t.same([subscribers.inside(high), subscribers.tenantOf(high)], [0xc0a80001, 2]);
-  t.equal(subscribers.hold(1, 0x0a000006, 10), -1, 'the table is full');
+  t.equal(subscribers.hold(1, 0x0a000006, UDP, SHARE, 10), -1, 'the table is full');
   t.same([subscribers.count, subscribers.countOf(1), subscribers.countOf(2), subscribers.bindings(a)], [2, 1, 1, 2]);
 
-  subscribers.release(a);
+  subscribers.release(a, UDP);
   sweep(tables, 60_000);
   t.equal(subscribers.find(1, 0x0a000005), a, 'it has one binding left');
-  subscribers.release(a);
-  subscribers.hold(1, 0x0a000005, 60);
-  subscribers.release(a);
+  subscribers.release(a, UDP);
+  subscribers.hold(1, 0x0a000005, UDP, SHARE, 60);
+  subscribers.release(a, UDP);
   sweep(tables, 61_000);
   t.equal(subscribers.find(1, 0x0a000005), a, 'it had one a second ago');
   sweep(tables, 62_000);
   t.equal(subscribers.find(1, 0x0a000005), -1);
   t.same([subscribers.count, subscribers.countOf(1)], [1, 0]);
-  t.equal(subscribers.hold(3, 0x0a000007, 62), a, 'its record is another’s');
+  t.equal(subscribers.hold(3, 0x0a000007, UDP, SHARE, 62), a, 'its record is another’s');
   t.same([subscribers.sessions(a), subscribers.paired(a), subscribers.firstBlock(a), subscribers.bindings(a)], [0, 0, 0, 1]);
 });
 
-t.test('static mappings’ bindings keep a subscriber, and are not counted as its own', async t => {
+t.test('a share has as many ports for each protocol, and whoever has used them up is told so at once', async t => {
   const { subscribers } = makeTables();
-  const a = subscribers.hold(1, 5, 10);
-  subscribers.hold(1, 5, 10);
-  subscribers.addFixed(a, 1);
-  t.equal(subscribers.bindings(a), 1);
+  for (const protocol of [TCP, UDP, ICMP]) {
+    for (let i = 0; i < SHARE; i++) t.ok(subscribers.hold(1, 5, protocol, SHARE, 10) >= 0);
+    t.equal(subscribers.hold(1, 5, protocol, SHARE, 10), NO_PORT);
+  }
+  const a = subscribers.find(1, 5);
+  t.equal(subscribers.bindings(a), 3 * SHARE);
+  subscribers.release(a, ICMP);
+  t.equal(subscribers.hold(1, 5, ICMP, SHARE, 10), a);
+});
+
+t.test('static mappings’ bindings keep a subscriber, and are not counted as its own', async t => {
+  const tables = makeTables();
+  const { subscribers } = tables;
+  const a = subscribers.holdFixed(1, 5, 10);
+  t.equal(subscribers.hold(1, 5, UDP, SHARE, 10), a);
+  t.same([subscribers.bindings(a), subscribers.fixed(a)], [1, 1]);
+  subscribers.release(a, UDP);
+  sweep(tables, 60_000);
+  t.equal(subscribers.find(1, 5), a);
+  subscribers.releaseFixed(a);
+  sweep(tables, 60_000);
+  t.equal(subscribers.find(1, 5), -1);
 });
 
 t.test('a new subscriber has a full bucket of new flows, whoever had the record before', async t => {
   const tables = makeTables({ subscribers: 1 });
   const { subscribers } = tables;
-  const a = subscribers.hold(1, 5, 10);
+  const a = subscribers.hold(1, 5, UDP, SHARE, 10);
   t.same([1, 2, 3].map(() => subscribers.flows.take(a, 2, 2, 10_000)), [true, true, false]);
-  subscribers.release(a);
+  subscribers.release(a, UDP);
   sweep(tables, 13_000);
-  t.equal(subscribers.hold(1, 6, 13), a);
+  t.equal(subscribers.hold(1, 6, UDP, SHARE, 13), a);
   t.same([1, 2, 3].map(() => subscribers.flows.take(a, 2, 2, 10_000)), [true, true, false]);
 });
 
@@ -91,7 +110,7 @@ t.test('with readers, what was taken out is used again when all have passed two 
   sweep(tables, 1000 + KEPT);
   sweep(tables, 4000 + KEPT);
   t.same([tables.blocks.count, tables.subscribers.count], [0, 0]);
-  t.equal(claim(tables, 6, 4000 + KEPT), NO_SUBSCRIBER);
+  t.equal(claim(tables, 6, 4000 + KEPT), NO_HOLDER);
   for (let i = 0; i < 3; i++) { quiet.advance(); quiet.pass(0); }
   sweep(tables, 4000 + KEPT);
   t.equal(claim(tables, 6, 4000 + KEPT), block);
@@ -160,7 +179,7 @@ t.test('an inside address has as many blocks as it may; tables that are full say
   t.equal(claim(tables, 5, 1000, UDP, 1), NO_MORE);
   full(claim(tables, 5, 1000, UDP, 2));
   t.equal(claim(tables, 6), NO_RECORD);
-  t.equal(claim(tables, 7), NO_SUBSCRIBER);
+  t.equal(claim(tables, 7), NO_HOLDER);
 });
 
 t.test('of two workers that want a block for one address at once, the second gets the first’s', async t => {
@@ -185,12 +204,15 @@ t.test('after a death chains, lists and counts are made anew from the records', 
   const { subscribers, blocks } = tables;
   const kept = [5, 6].map(inside => claim(tables, inside));
   claim(tables, 7, 1000, TCP);
-  const holder = subscribers.hold(2, 9, 1);
+  const holder = subscribers.hold(2, 9, UDP, SHARE, 1);
   subscribers.rebuild();
   blocks.rebuild();
   blocks.recount(kept[0], UDP);
   blocks.recount(kept[1], ICMP);
-  subscribers.recount(holder, 3, 1, 4);
+  subscribers.recountBinding(holder, UDP);
+  subscribers.recountBinding(holder, ICMP);
+  subscribers.recountFixed(holder);
+  subscribers.addSession(holder, 4);
   t.same([subscribers.count, subscribers.countOf(1), subscribers.countOf(2), blocks.count, blocks.countOf(1)], [4, 3, 1, 3, 3]);
   t.same([subscribers.bindings(holder), subscribers.sessions(holder), blocks.users(kept[0]), blocks.users(kept[1])], [2, 4, 1, 1]);
   t.equal(subscribers.find(2, 9), holder);
