@@ -187,7 +187,7 @@ t.test('threads that open, answer, close and forget, under reloads, full tables,
   for (const { worker, packets: own, ledgerIn } of hammer.reports) t.equal(ledgerIn, own, `worker ${worker} counted all of its packets`);
   t.same(natFaults(hammer.state.nat, hammer.sizes.nat, false, died), []);
   t.same(connectionFaults(hammer.state.connections, hammer.sizes.connections), []);
-  t.ok(hammer.overseer.connections.count > 0 && hammer.overseer.connections.revoked > 0, `${hammer.overseer.connections.revoked} connections were revoked`);
+  t.ok(hammer.overseer.connections.revoked > 0, `${hammer.overseer.connections.revoked} connections were revoked`);
   t.ok(nat.revoked > 0, `${nat.revoked} sessions were revoked`);
   await hammer.revoke();
   const twice = [...insideEnds(nat)].filter(([, ends]) => ends.size > 1);
