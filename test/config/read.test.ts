@@ -7,7 +7,7 @@ const EXAMPLES = new URL('../../config/examples/', import.meta.url);
 
 t.test('every example reads without a problem', async t => {
   const names = readdirSync(EXAMPLES).filter(name => name.endsWith('.jsonc'));
-  t.same(names.sort(), ['dual-stack.jsonc', 'firewall.jsonc', 'lab-loopback.jsonc', 'linux-hosts.jsonc', 'minimal.jsonc', 'red-and-blue.jsonc']);
+  t.same(names.sort(), ['dual-stack.jsonc', 'firewall.jsonc', 'lab-loopback.jsonc', 'linux-hosts.jsonc', 'minimal.jsonc', 'nat.jsonc', 'red-and-blue.jsonc']);
   for (const name of names) {
     const { problems } = readConfig(readFileSync(new URL(name, EXAMPLES), 'utf8'), name);
     t.same(problems.map(p => renderProblem(name, p)), [], name);
