@@ -153,18 +153,18 @@ const uplinks = section('uplinks', 'A machine on the far side: an Internet route
   mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1500),
 });
 
-const acls = section('acls', 'An access rule between a VM and the rest. Under a tenant it is about all of its VMs, under a subnet or a record about those only; all rules of a tenant are asked in one order: larger weight first, the first that allows or denies decides, without a match packets pass.', {
+const acls = section('acls', 'An access rule between a VM and the rest. Under a tenant it is about all of its VMs, under a subnet or a record about those only; all rules of a tenant are asked in one order: larger weight first, the first that allows or denies decides, without a match packets pass. ARP and Neighbor Discovery among VMs are not asked about.', {
   name: optional(name, 'What to call it in output; without it, "acl-", under a subnet or record its name or CA, and its place in the list, counted from 1.', 'no-ssh'),
   weight: preset(whole('', -2147483648, 2147483647), 0, 'Rules of larger weight are asked first; among equals measure, deny, allow, then the order of the file.', 10),
   action: required(oneOf(['allow', 'deny', 'measure']), 'What happens on a match. measure counts packets and bytes and goes on with the next rule.', 'deny'),
   direction: required(oneOf(['inbound', 'outbound']), 'As the VM sees it: inbound is towards it.', 'inbound'),
   protocol: preset(protocol, 'any', 'IP protocol.', 'tcp'),
   local: preset(either(ruleEnd, 'any', null), 'any', 'Addresses on the VM’s side, or the MAC of its record.', '10.0.0.5'),
-  remote: preset(either(ruleEnd, 'any', null), 'any', 'Addresses on the other side, or the MAC that the VM sees there: the gateway’s where packets are routed.', '198.51.100.0/24'),
+  remote: preset(either(ruleEnd, 'any', null), 'any', 'Addresses on the other side, or the MAC of the record there: the gateway’s where packets are routed.', '198.51.100.0/24'),
   localPort: optional(ports, 'Port or ports on the VM’s side; tcp and udp only.', 22),
   remotePort: optional(ports, 'Port or ports on the other side; tcp and udp only.', '49152-49182'),
   stateful: preset(flag, false, 'Whether a packet that it allows lets the rest of its flow pass, both ways, ahead of all rules. With allow only.'),
-  idleTimeout: preset(seconds, 3600, 'How long that lasts without traffic. With stateful only.'),
+  idleTimeout: preset(seconds, 3600, 'How long that lasts without traffic; while TCP opens or closes no longer than timers.tcpTransitory and timers.tcpClosing. With stateful only.'),
 });
 
 const subnets = section('subnets', 'A virtual subnet: one VSID, one broadcast domain, an IPv4 prefix, an IPv6 prefix or both.', {

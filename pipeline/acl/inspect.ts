@@ -31,7 +31,11 @@ export function inspect(p: Packet, c: Context, isOutbound: boolean): number {
   const at = connections.enter(p.tenant, query, question);
   const verdict = at < 0 ? UNKNOWN : consult(p, c, at, isOutbound);
   connections.leave();
-  if (verdict < 0) return byEntries(p, c, isOutbound, query, verdict === REUSED);
+  if (verdict < 0) {
+    const said = byEntries(p, c, isOutbound, query, verdict === REUSED);
+    if (verdict === REUSED && said === Fate.next && (p.tracks & (isOutbound ? Tracks.out : Tracks.in)) === 0) forgetOver(p, c, query, isOutbound);
+    return said;
+  }
   if (verdict === Fate.next) note(p, c, isOutbound, query, -1, 0, false);
   return verdict;
 }
@@ -56,6 +60,13 @@ function consult(p: Packet, c: Context, at: number, isOutbound: boolean): number
   if (connections.generationOf(at) === (policy.generation & 0xff)) p.rule = connections.rule(at);
   const next = nextState(p, connections.state(at), isOutbound === connections.isOutbound(at));
   return next > 0 ? Fate.next : next === ANEW ? REUSED : refusalOf(next);
+}
+
+/** What begins needs no state: the connection that is over by it must not judge what follows. */
+function forgetOver(p: Packet, { connections, question }: Context, query: number, isOutbound: boolean): void {
+  const at = connections.enter(p.tenant, query, question);
+  if (at >= 0 && nextState(p, connections.state(at), isOutbound === connections.isOutbound(at)) === ANEW) connections.remove(at);
+  connections.leave();
 }
 
 /** Whether a connection of an earlier policy goes on; what does not is listed and taken out. */

@@ -3,7 +3,6 @@
  * A worker has one and fills it anew; all words are signed, for unsigned ones from 2^31 on are floating point to V8.
  */
 import { macHigh, macLow } from '../../codecs/bytes.js';
-import { ETHERNET_SRC } from '../../codecs/ethernet.js';
 import { Walk, type Packet } from '../packet.js';
 import type { Policy } from '../policy.js';
 import { ASKS_MACS } from './layout.js';
@@ -43,7 +42,7 @@ export function askOut(q: Question, p: Packet, { acl, records }: Policy): void {
   q.remoteMacLow = macLow(p.mem, p.frameAt) | 0;
 }
 
-/** The receiver is a VM, or what a VM leads to. What is routed comes from the gateway's MAC, what is bridged from its sender's. */
+/** The receiver is a VM, or what a VM leads to. What is routed comes from the gateway's MAC, what is bridged from its sender's: again that of the record, not of the frame. */
 export function askIn(q: Question, p: Packet, { acl, records, macHigh: ownHigh, macLow: ownLow }: Policy): void {
   q.family = p.family;
   q.protocol = p.protocol;
@@ -56,6 +55,6 @@ export function askIn(q: Question, p: Packet, { acl, records, macHigh: ownHigh, 
   const isBridged = p.next === Walk.toNeighbor;
   q.localMacHigh = records.macHigh[p.record];
   q.localMacLow = records.macLow[p.record] | 0;
-  q.remoteMacHigh = isBridged ? macHigh(p.mem, p.frameAt + ETHERNET_SRC) : ownHigh;
-  q.remoteMacLow = (isBridged ? macLow(p.mem, p.frameAt + ETHERNET_SRC) : ownLow) | 0;
+  q.remoteMacHigh = isBridged ? records.macHigh[p.sourceRecord] : ownHigh;
+  q.remoteMacLow = (isBridged ? records.macLow[p.sourceRecord] : ownLow) | 0;
 }

@@ -1,6 +1,7 @@
 /**
  * ICMP errors about a connection (RFC 5927 §4.1 has what can be checked of them): the packet that they quote, as it came or
- * went on this side, belongs to one that is live, and its sender is whom they are for. They open, refresh and end nothing.
+ * went on this side, belongs to one that is live, and its sender is whom they are for. A VM sends them about what it received,
+ * not about its neighbour's. They open, refresh and end nothing.
  */
 import { u16, u32 } from '../../codecs/bytes.js';
 import { ICMP_LEN, IcmpType, icmpId, icmpQuoteEnd, icmpType } from '../../codecs/icmp.js';
@@ -23,7 +24,7 @@ const QUOTED_TRANSPORT = 8;
 export function isRelated(p: Packet, c: Context, isOutbound: boolean): boolean {
   if (p.fragment !== Fragment.none) return false;
   const { quotedEnds: ends, connections, policy, review } = c;
-  if (!(p.family === 4 ? readQuote4(p, c, isOutbound) : readQuote6(p, c, isOutbound))) return false;
+  if (!(p.family === 4 ? readQuote4(p, c, isOutbound) : readQuote6(p, c, isOutbound)) || (isOutbound && !isReceiver(p, c))) return false;
   const at = connections.enter(p.tenant, ends.query, ends);
   let isLive = at >= 0 && !isOver(connections, at, seconds(p), policy);
   if (isLive && isOlder(connections.generationOf(at), policy.generation)) {
@@ -33,6 +34,13 @@ export function isRelated(p: Packet, c: Context, isOutbound: boolean): boolean {
   if (isLive && connections.generationOf(at) === (policy.generation & 0xff)) p.rule = connections.rule(at);
   connections.leave();
   return isLive;
+}
+
+/** Whether the VM that sends `p` is the local end of what it quotes, or the router that leads there. */
+function isReceiver(p: Packet, { policy, quotedEnds: { local0, local1, local2, local3 } }: Context): boolean {
+  if (p.src3 === local3 >>> 0 && p.src2 === local2 >>> 0 && p.src1 === local1 >>> 0 && p.src0 === local0 >>> 0) return true;
+  const { macHigh, macLow } = policy.records, to = policy.deliverTo(p.tenant, local0 >>> 0, local1 >>> 0, local2 >>> 0, local3 >>> 0);
+  return to >= 0 && macHigh[to] === macHigh[p.sourceRecord] && macLow[to] === macLow[p.sourceRecord];
 }
 
 /** Fill `quotedEnds` from an ICMP error; false when it is none, or cannot be read. */

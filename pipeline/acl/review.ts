@@ -58,7 +58,7 @@ export function reviewConnection(policy: Policy, connections: Connections, at: n
     return 0;
   }
   if (rule === Stay.forbidden) return Why.acl;
-  return openedBy(policy, tenant, !isOutbound, q) === Stay.stateless ? -1 : Why.state;
+  return openedBy(policy, tenant, !isOutbound, q) === Stay.forbidden ? Why.state : -1;
 }
 
 /** The entry that denies a flow, for the list of what was revoked; -1 where none does. */

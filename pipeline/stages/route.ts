@@ -17,7 +17,7 @@ const BROADCAST_BITS = 126;
 
 /** From a host. */
 export function route(p: Packet, c: Context): number {
-  if (!isForGateway(p, c)) return passOn(p, c);
+  if (!isForGateway(p, c)) return isSubnetBroadcast(p, c) ? Reason.frame_multicast : passOn(p, c);
   const { policy } = c;
   const { tenants, routes, peers } = policy;
   const own = policy.findRecord(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
@@ -82,6 +82,13 @@ function isLinkLocal(p: Packet): boolean {
 function isBroadcast(p: Packet, bits: number): boolean {
   const host = ~maskWord(bits, 3);
   return p.family === 4 && bits <= BROADCAST_BITS && (p.dst3 & host) === host;
+}
+
+/** Whether the packet is for all of the subnet, though its frame is for one: that one would take it for its own, under an address that no entry about it names. */
+function isSubnetBroadcast(p: Packet, { policy }: Context): boolean {
+  if (p.family !== 4 || (p.dst3 & 3) !== 3) return false; // saves nearly all the look-up
+  const route = policy.routing.find(p.tenant, p.dst0, p.dst1, p.dst2, p.dst3);
+  return route >= 0 && policy.routes.via[route] === Via.subnet && isBroadcast(p, policy.routes.bits[route]);
 }
 
 /** The host to deliver to, as the tenant's route says: by the CA's own record or the subnet's wildcard, or by the next hop's. */

@@ -1,0 +1,90 @@
+/** Ways round the entries that a VM has tried: by the MAC in its frame, by an address that is everybody's, in another's name. And what must not be in their way. */
+import t from 'tap';
+import { expectLedger } from '../../support/expect.js';
+import { ethernet, icmp, tcp, udp } from '../../support/frames.js';
+import type { Lab } from '../../support/lab.js';
+import { neighborAdvert, neighborSolicit } from '../../support/neighbors.js';
+import { HQ_KEY, fromHost, fromSite, fromVm, makeConfig, makeWorld, vm, type Vm } from '../../support/world.js';
+
+const A = vm('nv4'), BESIDE = vm('vx4'), B = vm('vx4', 'db');
+const FIN = 1, SYN = 2, ACK = 16;
+type Acl = Record<string, unknown>;
+const withAcls = (...acls: Acl[]): Lab => makeWorld((_config, red) => { red.acls = acls; });
+/** Bridged: to the other's own MAC. */
+const beside = (lab: Lab, from: Vm, to: Vm, packet: Uint8Array, mac = from.mac): string => fromHost(lab, from.host, from.vsid, ethernet(to.mac, mac, packet));
+
+t.test('inbound, too, a VM is told by the MAC of its record: one that nobody knows in its frames is no way round', async t => {
+  for (const mac of [BESIDE.mac, '00:15:5d:77:77:77']) {
+    const shut = withAcls({ direction: 'inbound', action: 'deny', remote: BESIDE.mac });
+    t.equal(beside(shut, BESIDE, A, udp(BESIDE.ca, 1, A.ca, 2), mac), 'acl_denied', mac);
+    const open = withAcls({ direction: 'inbound', action: 'deny', remote: mac === BESIDE.mac ? '00:15:5d:77:77:77' : B.mac });
+    t.equal(beside(open, BESIDE, A, udp(BESIDE.ca, 1, A.ca, 2), mac), 'forwarded', mac);
+  }
+});
+
+t.test('RFC 919 §7: the broadcast address of the subnet in a frame for one VM is no way round an entry about that VM', async t => {
+  const lab = makeWorld((_config, red) => { for (const record of red.records) if (record['ca'] === A.ca) record['acls'] = [{ direction: 'inbound', action: 'deny' }]; });
+  t.equal(beside(lab, BESIDE, A, udp(BESIDE.ca, 1, A.ca, 2)), 'acl_denied');
+  t.equal(beside(lab, BESIDE, A, udp(BESIDE.ca, 1, '10.0.0.255', 2)), 'frame_multicast');
+  t.equal(beside(lab, A, BESIDE, udp(A.ca, 1, BESIDE.ca, 2)), 'forwarded');
+  t.equal(beside(lab, A, BESIDE, udp(A.ca, 1, '10.0.0.103', 2)), 'forwarded', 'which ends in ones as well, and is an address like others');
+  expectLedger(t, lab, { red: { forwarded: 2, acl_denied: 1, frame_multicast: 1 } });
+});
+
+t.test('neighbours find each other whatever the entries say: ND passes as ARP does, and nothing that only looks like it', async t => {
+  const lab = withAcls({ direction: 'inbound', action: 'deny' }, { direction: 'outbound', action: 'deny' }, { direction: 'outbound', action: 'allow', stateful: true, protocol: 'udp', weight: 1 });
+  t.equal(fromHost(lab, 'vx4', A.vsid, neighborSolicit(BESIDE.mac, BESIDE.ca6, A.ca6, { mac: A.mac, address: A.ca6 })), 'forwarded');
+  t.equal(fromHost(lab, 'nv4', A.vsid, neighborAdvert(A.mac, A.mac, A.ca6, { mac: BESIDE.mac, address: BESIDE.ca6 }, 0x60000000)), 'forwarded');
+  t.equal(beside(lab, A, BESIDE, icmp(A.ca6, BESIDE.ca6, 135, 0, 0, new Uint8Array(16))), 'nd_malformed', 'a hop limit that is not 255');
+  t.equal(beside(lab, A, BESIDE, icmp(A.ca6, BESIDE.ca6, 133, 0, 0, '', { ttl: 255 })), 'acl_denied', 'a question for routers');
+  t.equal(beside(lab, A, BESIDE, icmp(A.ca6, BESIDE.ca6, 128, 0, 0)), 'acl_denied');
+  t.equal(fromSite(lab, HQ_KEY, icmp('2001:db8:50::9', A.ca6, 135, 0, 0, new Uint8Array(16), { ttl: 255 })), 'acl_denied', 'from outside there are no neighbours');
+  t.same(lab.imbalances(), []);
+});
+
+t.test('RFC 5927 §4: errors about a connection are its VM’s to send: not a neighbour’s, and those of a router for what is behind it', async t => {
+  const lab = makeWorld((_config, red) => {
+    red.acls = [
+      { direction: 'outbound', action: 'allow', stateful: true, local: A.ca, weight: 5 }, { direction: 'inbound', action: 'deny', local: A.ca }, { direction: 'inbound', action: 'allow', stateful: true, weight: -1 },
+      { direction: 'outbound', action: 'deny', protocol: 'icmp' }, { direction: 'outbound', action: 'allow', stateful: true, local: A.ca6, weight: 5 }, { direction: 'outbound', action: 'deny', protocol: 'icmpv6' },
+    ];
+    red.routes.push({ prefix: '10.7.0.0/24', via: `ca:${B.ca}` });
+  });
+  for (const [from, other, to, far] of [[A.ca, BESIDE.ca, B.ca, '10.7.0.9'], [A.ca6, BESIDE.ca6, B.ca6, '']]) {
+    const sent = udp(from, 5000, to, 53, 'question'), [type, code] = from === A.ca ? [3, 3] : [1, 4];
+    t.equal(fromVm(lab, A, sent), 'forwarded');
+    t.equal(fromVm(lab, BESIDE, icmp(other, from, type, code, 0, sent)), 'acl_denied', 'a neighbour’s');
+    t.equal(fromVm(lab, B, icmp(to, from, type, code, 0, sent)), 'forwarded', 'its own');
+    if (far === '') continue;
+    const behind = udp(from, 5000, far, 53, 'question');
+    t.equal(fromVm(lab, A, behind), 'forwarded');
+    t.equal(fromVm(lab, B, icmp(to, from, 3, 1, 0, behind)), 'forwarded', 'a router’s');
+    t.equal(fromVm(lab, BESIDE, icmp(other, from, 3, 1, 0, behind)), 'acl_denied');
+  }
+  lab.take();
+  t.same(lab.imbalances(), []);
+});
+
+t.test('a pair of ports that the other end uses again, where that needs no state, is not held to the connection before', async t => {
+  const lab = withAcls(
+    { direction: 'outbound', action: 'allow', stateful: true, local: A.ca, weight: 5 }, { direction: 'inbound', action: 'allow', local: A.ca, remote: B.ca, weight: 6 }, { direction: 'inbound', action: 'deny', local: A.ca },
+  );
+  const out = (flags: number): string => fromVm(lab, A, tcp(A.ca, 5000, B.ca, 80, flags)), back = (flags: number): string => fromVm(lab, B, tcp(B.ca, 80, A.ca, 5000, flags));
+  t.same([out(SYN), back(SYN | ACK), out(ACK), out(FIN | ACK), back(FIN | ACK), out(ACK)], Array(6).fill('forwarded'));
+  t.same([back(SYN), out(SYN | ACK), back(ACK), out(ACK), out(ACK)], Array(5).fill('forwarded'));
+  t.equal(lab.gateway.context.connections.count, 0);
+  t.same(lab.imbalances(), []);
+});
+
+t.test('a reload lists no connection that goes on: its entry needs no state any more, and another keeps state of what comes the other way', async t => {
+  const rules = (state: object): Acl[] => [
+    { direction: 'outbound', action: 'allow', local: A.ca, weight: 10, ...state }, { direction: 'inbound', action: 'allow', stateful: true, local: A.ca, weight: 10 }, { direction: 'inbound', action: 'deny', local: A.ca },
+  ];
+  const lab = withAcls(...rules({ stateful: true }));
+  const out = (flags: number): string => fromVm(lab, A, tcp(A.ca, 5000, B.ca, 80, flags)), back = (flags: number): string => fromVm(lab, B, tcp(B.ca, 80, A.ca, 5000, flags));
+  t.same([out(SYN), back(SYN | ACK), out(ACK)], Array(3).fill('forwarded'));
+  lab.reload(makeConfig((_config, red) => { red.acls = rules({}); }));
+  t.same(lab.gateway.context.revoked.take().notes, []);
+  t.same([out(ACK), back(ACK), out(FIN | ACK), back(FIN | ACK)], Array(4).fill('forwarded'));
+  t.same(lab.imbalances(), []);
+});
