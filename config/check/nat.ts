@@ -23,6 +23,9 @@ export function checkNat(view: View): void {
       if (wrong !== undefined) reporter.report(nat.at, ['pool', i], `${wrong} cannot be translated to`,
         'use addresses that the uplink routes to this gateway');
     });
+    if (nat.blocks?.assign === 'dynamic' && nat.blocks.perAddress === 0) {
+      reporter.report(nat.blocks.at, 'perAddress', 'no ports for anybody', 'with assign "dynamic" all ports go by blocks: write 1 or more, or leave it out');
+    }
     checkMappings(view, tenant, nat);
     const { routes } = tenant.draft;
     if (nat.mappings !== undefined && nat.mappings.length > 0 && routes?.every(({ via }) => via !== undefined && via.kind !== 'nat')) {

@@ -158,6 +158,10 @@ const ROUTES: readonly Case[] = [
 const NAT: readonly Case[] = [
   ['an uplink nobody knows', { 'tenants[0].nat.uplink': 'intet' }, 'tenants[0].nat.uplink', /did you mean "inet"\?/],
   ['a forward uplink nobody knows', { 'tenants[0].forward.uplink': 'physical' }, 'tenants[0].forward.uplink', /there are: inet, core/],
+  ['blocks too small to be worth writing down', { 'tenants[0].nat.blocks': { size: 32 } }, 'tenants[0].nat.blocks.size', /out of range .*64 to 16384/],
+  ['blocks for nobody, where all ports go by blocks', { 'tenants[0].nat.blocks': { assign: 'dynamic', perAddress: 0 } }, 'tenants[0].nat.blocks.perAddress', /no ports for anybody .*write 1 or more/],
+  ['a pooling nobody knows', { 'tenants[0].nat.pooling': 'pair' }, 'tenants[0].nat.pooling', /did you mean "paired"\?/],
+  ['a limit of nothing', { 'tenants[0].limits': { perAddress: { sessions: 0 } } }, 'tenants[0].limits.perAddress.sessions', /out of range/],
   ['a pool of another tenant’s', { 'tenants[1].nat.pool': ['203.0.113.0/28'] }, 'tenants[1].nat.pool[0]', /overlaps tenant red's pool 203\.0\.113\.1[02]\/3[02], line \d+/],
   ['a pool entry twice', { 'tenants[0].nat.pool': ['203.0.113.10', '203.0.113.8-203.0.113.11'] }, 'tenants[0].nat.pool[1]', /overlaps pool 203\.0\.113\.10\/32/],
   ['a pool in a subnet of the tenant', { 'tenants[1].nat.pool': ['10.0.0.77'] }, 'tenants[1].nat.pool[0]', /overlaps subnet vsid-6001 10\.0\.0\.0\/24/],

@@ -26,3 +26,23 @@ t.test('a clock that goes back grants nothing, and a rate of 0 sends none for as
   t.notOk(back.take(1, 1, 1, 5_000));
   t.ok(back.take(1, 1, 1, 6_000), 'and time goes on from there');
 });
+
+t.test('to ask takes nothing; a cost is taken whole or not at all', async t => {
+  const limit = make(1);
+  t.ok(limit.has(1, 100, 100, 1000, 100) && limit.has(1, 100, 100, 1000, 100));
+  t.notOk(limit.has(1, 100, 100, 1000, 101));
+  t.ok(limit.take(1, 100, 100, 1000, 70));
+  t.notOk(limit.take(1, 100, 100, 1000, 31));
+  t.ok(limit.has(1, 100, 100, 1000, 30) && limit.take(1, 100, 100, 1000, 30));
+  t.notOk(limit.has(1, 100, 100, 1009));
+  t.ok(limit.has(1, 100, 100, 1010));
+  t.notOk(limit.has(1, 0, 1, 2000), 'a rate of 0');
+});
+
+t.test('buckets may lie among other things', async t => {
+  const memory = new SharedArrayBuffer(3 * 64), words = new Int32Array(memory).fill(7);
+  for (let i = 0; i < 3; i++) words.fill(0, i * 16 + 12, i * 16 + 16);
+  const limit = new RateLimit(memory, 48, 8, 3);
+  t.same([0, 1, 2, 0, 1, 2].map(i => limit.take(i, 1, 1, 1000)), [true, true, true, false, false, false]);
+  t.ok(words.every((word, i) => i % 16 >= 12 || word === 7));
+});
