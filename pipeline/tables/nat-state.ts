@@ -389,12 +389,14 @@ export class NatState {
       const outside = this.#outsideBucket(this.protocolOf(binding), w[count - B_SESSIONS + B_OUTSIDE], this.outsidePort(binding));
       if (!this.locks.tryLock(STRIPES + (outside & STRIPES - 1))) return false;
     }
+    // Before its key is gone, and with it the protocol.
+    const stripe = this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)) & STRIPES - 1;
     const permits = this.isPermit(session), remote = this.#f[session + F_DST];
     if (back >= 0) flows.remove(back);
     flows.remove(session);
     if (permits && binding >= 0) withdraw(this, binding, remote);
     Atomics.sub(w, H_SESSIONS, 1);
-    this.counts.addSession(this.#insideBucket(tenant, this.sessionProtocol(session), this.sessionInside(session), this.sessionInsidePort(session)) & STRIPES - 1, tenant, -1);
+    this.counts.addSession(stripe, tenant, -1);
     if (binding >= 0 && (this.holder(binding) & COUNTS) !== 0) this.subscribers.addSession(this.subscriberOf(binding), -1);
     if (binding >= 0 && --w[count] === 0) this.unbind(binding, isLast && !mayWait);
     return true;

@@ -1,7 +1,8 @@
 /** NatState under the rules of its header: who calls what with which lock is the stages' business, done here by hand. */
 import t from 'tap';
 import type { Timers } from '../../../pipeline/policy-rows.js';
-import { makeNatMemory, natBytes, type NatSizes } from '../../../pipeline/tables/nat-layout.js';
+import { countWords } from '../../../pipeline/tables/nat-counts.js';
+import { makeNatMemory, natBytes, natLayout, type NatSizes } from '../../../pipeline/tables/nat-layout.js';
 import { NatState, TAKEN } from '../../../pipeline/tables/nat-state.js';
 import { Quiet, makeQuietMemory } from '../../../pipeline/tables/quiet.js';
 import { natFaults } from '../../support/nat-invariants.js';
@@ -153,6 +154,18 @@ t.test('a binding with several sessions is not over by any one of them', async t
   open(nat, binding, 54, 100); // the latest, and the first to be over
   t.ok(nat.isLive(binding, 200, TIMERS));
   t.equal(findInside(nat, 1, UDP, 5000, 200), binding);
+});
+
+t.test('what is counted beside a lock is counted there by its holder, who takes back from where he has added', async t => {
+  for (const readers of [0, 1]) {
+    const { nat, memory, sizes } = make({ bindings: 32, sessions: 32 }, readers);
+    const { perTenant } = natLayout(sizes);
+    const counts = new Int32Array(memory, perTenant * 4, countWords(sizes.tenants));
+    const sessions = Array.from({ length: 32 }, (_, i) => open(nat, bind(nat, 1 + i % 3, i % 2 === 0 ? UDP : TCP, 5000 + i, 40000 + i)));
+    t.equal(counts.reduce((sum, n) => sum + n), 64, 'of every stripe and tenant: bindings and sessions');
+    sessions.forEach(session => close(nat, session));
+    t.notOk(counts.some(n => n !== 0), 'of another’s stripe it would be a number that two write at once');
+  }
 });
 
 t.test('an outside end belongs to one binding', async t => {
