@@ -164,12 +164,12 @@ export class FastPath {
     }
     const ports = f.word(l4);
 
-    // Its record: see `FlowTable.find`, of which this is the first step.
+    // Its record: see `FlowTable.find`, of which this is the first step; word 0 first, as there.
     const flows = this.#flows, words = this.#words, lanes = this.#lanes;
     const hash = flows.hash(tenant << 8 | protocol, src, dst, ports);
     let flowOf = tenant << 16 | protocol << 8 | kind;
     let flow = flows.first(hash);
-    if (words[flow + F_PORTS] !== ports || words[flow + F_SRC] !== src || words[flow + F_DST] !== dst || words[flow] !== flowOf) {
+    if (words[flow] !== flowOf || words[flow + F_PORTS] !== ports || words[flow + F_SRC] !== src || words[flow + F_DST] !== dst) {
       flow = flows.find(flowOf, src, dst, ports, hash);
       if (flow < 0) {
         if (role !== UPLINK) return false;

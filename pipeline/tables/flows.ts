@@ -18,6 +18,8 @@
  *   - A free record is all zero. A writer claims it by compare-and-swap of word 0, fills it, and stores word 0 last.
  *   - Taken out, it keeps its words, under a word 0 that no key equals and that says when; it is zeroed only when
  *     nobody can be reading it any more (quiet.ts), word 0 last.
+ *   - Who looks for a key reads word 0 first: from then on the others stay this record's until he has passed. A record that was
+ *     dead before he came waits for him no more, so what he had read of words 1 to 3 before word 0 could be of the flow before.
  *   - So who finds the key finds either this key's action words or, where stores are seen out of order, zeros: every
  *     action word of a finished record has a bit set, and a zero sends the packet to the slow path.
  *   - Words 4, 6 and 7 change while it lives, each by one store, and any mix of old and new is right: 4 is checked
@@ -125,12 +127,12 @@ export class FlowTable {
     const { words } = this, first = this.first(hash);
     for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) {
       const at = first ^ i;
-      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+      if (words[at] === key && words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst) return at;
     }
     const second = this.#second(hash);
     for (let i = 0; i < BUCKET_WORDS; i += FLOW_WORDS) {
       const at = second ^ i;
-      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+      if (words[at] === key && words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst) return at;
     }
     return -1;
   }
@@ -142,7 +144,7 @@ export class FlowTable {
     const { words } = this;
     let at = bucketOf(this.#second(hash)) + BUCKET_WORDS;
     for (const end = at + (Atomics.load(words, this.end + T_SPILLED) & 0xff) * BUCKET_WORDS; at < end; at += FLOW_WORDS) {
-      if (words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst && words[at] === key) return at;
+      if (words[at] === key && words[at + F_PORTS] === ports && words[at + F_SRC] === src && words[at + F_DST] === dst) return at;
     }
     return -1;
   }

@@ -1,6 +1,7 @@
 /**
  * A thread that dies in the middle of what it does: every store it makes to shared 32-bit words, plain or atomic, is counted,
- * and it gets no further than the one before the k-th. Product code knows nothing of it; the views that are made
+ * and it gets no further than the one before the k-th. Or one that others come between: its reads are counted, and before
+ * those that a test names something happens. Product code knows nothing of it; the views that are made
  * while `watch` builds are proxies, and `Atomics` looks behind them.
  */
 const targets = new WeakMap<object, Int32Array | Uint32Array>();
@@ -10,6 +11,19 @@ export class Crash extends Error {}
 /** Stores left until the watched thread dies; counts on below that. */
 let left = Infinity;
 let stores = 0;
+
+/** Reads that the watched thread has made; and what happens before each, while somebody wants it to. */
+let reads = 0;
+let meanwhile: ((read: number) => void) | null = null;
+
+function look(): void {
+  reads++;
+  const others = meanwhile;
+  if (others === null) return;
+  meanwhile = null; // what others read is not this thread's
+  others(reads);
+  meanwhile = others;
+}
 
 function step(): void {
   stores++;
@@ -27,6 +41,7 @@ function watched<T extends Int32Array | Uint32Array>(target: T): T {
           }
         };
       }
+      if (meanwhile !== null && typeof name === 'string' && name >= '0' && name < ':') look();
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
@@ -48,6 +63,7 @@ for (const name of [...STORES, 'load', 'wait', 'notify'] as const) {
     [name]: (array: Int32Array | Uint32Array, ...rest: number[]) => {
       const target = targets.get(array);
       if (target !== undefined && isStore) step();
+      if (target !== undefined && meanwhile !== null) look();
       return original(target ?? array, ...rest);
     },
   });
@@ -82,5 +98,17 @@ export function crashAt(k: number, work: () => void): { crashed: boolean; stores
     return { crashed: true, stores };
   } finally {
     left = Infinity;
+  }
+}
+
+/** Run `work` on something watched; before each of its reads, 1 and up, `others` is told its number. Says how many reads there were. */
+export function betweenReads(others: (read: number) => void, work: () => void): number {
+  reads = 0;
+  meanwhile = others;
+  try {
+    work();
+    return reads;
+  } finally {
+    meanwhile = null;
   }
 }
