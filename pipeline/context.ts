@@ -14,6 +14,7 @@ import type { Connections } from './tables/connections.js';
 import type { FragmentTable } from './tables/fragments.js';
 import type { IpIds } from './tables/ip-ids.js';
 import type { NatState } from './tables/nat-state.js';
+import { QuotaNotes } from './tables/quota-notes.js';
 import type { RateLimit } from './tables/rate-limit.js';
 import type { Revoked } from './tables/revoked.js';
 import { SpentPorts } from './tables/spent-ports.js';
@@ -68,6 +69,7 @@ export class Context {
   readonly traffic: Traffic;
   readonly ids: IpIds;
   readonly spentPorts = new SpentPorts();
+  readonly quotaNotes: QuotaNotes;
   /** Views that codecs fill; good until the next packet. */
   readonly gre = new GreView();
   readonly ipv6 = new Ipv6View();
@@ -91,6 +93,7 @@ export class Context {
     this.tallyRow = parts.worker;
     this.tallies = new Tallies(parts.policy.data.tallies, parts.worker);
     this.nat = parts.nat;
+    this.quotaNotes = new QuotaNotes(parts.nat.sizes.tenants);
     this.fragments = parts.fragments;
     this.ledger = parts.ledger;
     this.random = parts.random;

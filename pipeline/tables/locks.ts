@@ -2,7 +2,7 @@
  * Locks in shared memory, for the slow path. A word names its holder (0: nobody), so that control can tell whose locks
  * a dead worker left and take them over. Whoever waits sleeps, and is woken by the clock: nobody has to be told.
  *
- * A thread holds at most two, an inside one and then an outside one (see nat-state.ts), so there is no circle to wait in.
+ * A thread holds at most two, an inside one and then an outside one or the block lock (see nat-state.ts), so there is no circle to wait in.
  */
 /** A cache line each. In the rest of it may be counted what the lock guards: its holder has it at hand. */
 export const LOCK_WORDS = 16;
