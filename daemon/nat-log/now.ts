@@ -17,39 +17,37 @@ export interface Present {
 export function verdictNow({ plans, generation, config, blockAt }: Present, { address, port, protos }: Question): Verdict {
   const where = `${ipv4Text(address)}:${port}`;
   const answers: Answer[] = [], notes: string[] = [];
-  let isUnknown = false, isAnybodys = false;
-  const common = { until: null, sureUntil: null, certain: true };
+  const common = { until: null, sureUntil: null, certain: true }, source = { generation, config, source: null };
+  const block = blockAt?.(address, port);
+  let isOurs = false, isUnknown = false;
   for (const plan of plans) {
     for (const holding of holdingsOf(plan, address, port, protos)) {
-      isAnybodys = true;
-      const { tenant, rdid } = plan, own = { tenant, rdid, protos: holding.protos };
-      const evidence = { generation, config, line: holding.line, source: null };
-      if (holding.kind === 'mapping') {
-        answers.push({ ...own, ...common, inside: ipv4Text(holding.inside), insidePort: holding.insidePort, since: null, evidence: { kind: 'mapping', firstPort: port, count: 1, ...evidence } });
-      } else if (holding.kind === 'share') {
-        answers.push({ ...own, ...common, inside: ipv4Text(holding.inside), insidePort: null, since: null, evidence: { kind: 'share', firstPort: holding.firstPort, count: holding.count, ...evidence } });
-      } else if (holding.kind === 'blocks' && blockAt === null) {
-        isUnknown = true;
-        notes.push(`${where} is one of ${tenant}'s ports that go by blocks, and only its daemon, or its log, knows who has which`);
-      } else if (holding.kind === 'blocks') {
-        notes.push(`${where} is one of ${tenant}'s ports that go by blocks`);
-      } else {
-        notes.push(`${where} is ${tenant}'s, and given to nobody`);
+      isOurs = true;
+      const { tenant, rdid } = plan, { protos: own, line } = holding;
+      switch (holding.kind) {
+        case 'mapping':
+        case 'share': {
+          const [firstPort, count, insidePort] = holding.kind === 'share' ? [holding.firstPort, holding.count, null] : [port, 1, holding.insidePort];
+          answers.push({ tenant, rdid, protos: own, inside: ipv4Text(holding.inside), insidePort, since: null, ...common, evidence: { kind: holding.kind, firstPort, count, line, ...source } });
+          break;
+        }
+        case 'blocks':
+          if (block !== undefined) break;
+          isUnknown = blockAt === null;
+          notes.push(`${where} is one of ${tenant}'s ports that go by blocks, and ${isUnknown ? 'only its daemon, or its log, knows who has which' : 'nobody has that block'}`);
+          break;
+        default:
+          notes.push(`${where} is ${tenant}'s, and given to nobody`);
       }
     }
   }
-  // One of an earlier plan may still be somebody's, whatever the plan says now.
-  const block = blockAt?.(address, port);
+  // It may be one of an earlier plan, whatever the plan says now.
   if (block !== undefined) {
     const { tenant, rdid, inside, firstPort, count, since, idleSince } = block;
     const line = plans.find(plan => plan.rdid === rdid)?.line ?? null;
-    answers.push({
-      tenant, rdid, protos, inside: ipv4Text(inside), insidePort: null, ...common, since: isoTime(since),
-      evidence: { kind: 'block', firstPort, count, generation, config, line, source: null },
-    });
+    answers.push({ tenant, rdid, protos, inside: ipv4Text(inside), insidePort: null, since: isoTime(since), ...common, evidence: { kind: 'block', firstPort, count, line, ...source } });
     if (idleSince !== null) notes.push(`the block has had no binding since ${isoTime(idleSince)}, and stays with ${ipv4Text(inside)} for a while`);
   }
-  if (!isAnybodys && block === undefined) notes.push(`no tenant has ${ipv4Text(address)} in its pool`);
-  if (answers.length > 0) return { verdict: 'held', answers, notes: isUnknown || block !== undefined ? notes.filter(note => !note.endsWith('go by blocks')) : notes };
-  return { verdict: isUnknown ? 'unknown' : 'nobody', answers, notes };
+  if (!isOurs && block === undefined) notes.push(`no tenant has ${ipv4Text(address)} in its pool`);
+  return { verdict: answers.length > 0 ? 'held' : isUnknown ? 'unknown' : 'nobody', answers, notes };
 }

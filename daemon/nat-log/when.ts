@@ -21,10 +21,11 @@ export function parseMoment(text: string): Moment | Refusal<Moment> {
   }
   const [, year, month, day, hour, minute, second, fraction, zone] = parts;
   if (zone === undefined) return new Refusal('a time without a zone', `say which: ${text}Z for UTC, ${text}+01:00 for one hour ahead of it`);
-  const offset = zone.toUpperCase() === 'Z' ? 0 : (Number(zone.slice(1, 3)) * 60 + Number(zone.slice(-2))) * (zone.startsWith('-') ? -1 : 1);
+  const [hours, minutes] = zone.length === 1 ? [0, 0] : [Number(zone.slice(1, 3)), Number(zone.slice(-2))];
+  const offset = (hours * 60 + minutes) * (zone.startsWith('-') ? -1 : 1);
   const local = Date.UTC(Number(year), Number(month) - 1, Number(day), Number(hour), Number(minute), Number(second ?? 0));
   // What rolls over, the 31st of February, comes out as another day; a leap second has no place in unix time.
-  const isReal = new Date(local).toISOString().startsWith(`${year}-${month}-${day}T${hour}:${minute}:${second ?? '00'}`) && Math.abs(offset) < 24 * 60 && Number(zone.slice(-2)) < 60;
+  const isReal = new Date(local).toISOString().startsWith(`${year}-${month}-${day}T${hour}:${minute}:${second ?? '00'}`) && hours < 24 && minutes < 60;
   if (!isReal) return new Refusal('no time of any day', `write ${EXAMPLE}, or unix seconds`);
   const at = local - offset * 60_000;
   return second === undefined ? { from: at, to: at + 59_999 } : within(at, fraction);

@@ -148,7 +148,7 @@ function renderText({ address, port, from, to }: Question, verdict: Verdict): st
   const said = { held: '', nobody: ': nobody', unknown: ': cannot know' }[verdict.verdict];
   const head = `${ipv4Text(address)}:${port} at ${spanText(from, to)}${said}\n`;
   const many = isAmbiguous(verdict) ? `${answers.length} answers: the question leaves more than one\n` : '';
-  return head + many + answers.map(renderAnswer).join('') + notes.map(note => `  note      ${note}\n`).join('');
+  return head + many + answers.map(renderAnswer).join('\n') + notes.map(note => `  note      ${note}\n`).join('');
 }
 
 function renderAnswer({ tenant, rdid, protos, inside, insidePort, since, until, sureUntil, certain, evidence }: Answer): string {
