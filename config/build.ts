@@ -3,7 +3,7 @@
  * prefixes of a subnet in one list, every record in its VSID, and all of it frozen.
  */
 import type { Node } from './jsonc.js';
-import { localsOf, macIn, prefixIn, type RuleView } from './rule-scope.js';
+import { coversLinkLocal, localsOf, macIn, prefixIn, type RuleView } from './rule-scope.js';
 import type { GatewayDraft, SubnetDraft } from './schema.js';
 import type { Acl, Address, Config, Endpoint, Gateway, LookupRecord, Mac, MappingEnd, Nat, Prefix, Quotas, Subnet, Tenant, Via } from './types.js';
 import { subnetName, type SubnetPart, type TenantView, type View } from './view.js';
@@ -128,7 +128,7 @@ function buildAcl(rule: RuleView): Acl {
   const locals = localsOf(rule);
   return {
     line, name: rule.name ?? '', scope: freeze(rule.scope), weight, action, direction, protocol,
-    local: locals === null ? null : freeze([...locals]), localMac: macIn(local), remote: prefixIn(remote), remoteMac: macIn(remote),
+    local: locals === null ? null : freeze([...locals]), linkLocal: coversLinkLocal(rule), localMac: macIn(local), remote: prefixIn(remote), remoteMac: macIn(remote),
     localPort, remotePort, stateful, idleTimeout,
   };
 }

@@ -2,7 +2,7 @@
  * Where a rule stands and whom it is about. A rule under a subnet or a record is one of its tenant's like any other,
  * only that its local side is that subnet, or that CA; if it names a local side too, it is about what both hold.
  */
-import { coversPrefix, hostPrefix } from './address.js';
+import { coversPrefix, hostPrefix, makePrefix } from './address.js';
 import { ICMP, ICMPV6 } from './protocol.js';
 import type { AclDraft, RecordDraft, SubnetDraft, TenantDraft } from './schema.js';
 import type { AclScope, Mac, Prefix } from './types.js';
@@ -64,6 +64,15 @@ export function sharedLocals({ draft, place }: RuleView): readonly Prefix[] | nu
   if (place === null || place === undefined) return given === null ? null : [given];
   if (given === null) return place;
   return place.flatMap(prefix => coversPrefix(prefix, given) ? [given] : coversPrefix(given, prefix) ? [prefix] : []);
+}
+
+/** Every IPv6 adapter has such addresses, and no record of them (RFC 4291 §2.5.6). */
+const LINK_LOCAL = makePrefix([0xfe800000, 0, 0, 0], 10);
+
+/** Whether the rule holds for the link-local addresses of its subnet or VM, too: a rule of a scope is no rule if IPv6 leads round it. */
+export function coversLinkLocal({ draft, scope }: RuleView): boolean {
+  const given = prefixIn(draft.local), other = prefixIn(draft.remote);
+  return scope.kind !== 'tenant' && draft.protocol !== ICMP && other?.family !== 4 && (given === null || coversPrefix(given, LINK_LOCAL));
 }
 
 /** Of those, the ones of the family that the rest of the rule is about. */

@@ -153,7 +153,7 @@ const uplinks = section('uplinks', 'A machine on the far side: an Internet route
   mtu: optional(mtu, 'Underlay IP MTU towards it; without it, gateway.mtu.', 1500),
 });
 
-const acls = section('acls', 'An access rule between a VM and the rest. Under a tenant it is about all of its VMs, under a subnet or a record about those only; all rules of a tenant are asked in one order: larger weight first, the first that allows or denies decides, without a match packets pass. ARP and Neighbor Discovery among VMs are not asked about.', {
+const acls = section('acls', 'An access rule between a VM and the rest. Under a tenant it is about all of its VMs, under a subnet or a record about those only, by their link-local addresses too; all rules of a tenant are asked in one order: larger weight first, the first that allows or denies decides, without a match packets pass. ARP and Neighbor Discovery among VMs are not asked about.', {
   name: optional(name, 'What to call it in output; without it, "acl-", under a subnet or record its name or CA, and its place in the list, counted from 1.', 'no-ssh'),
   weight: preset(whole('', -2147483648, 2147483647), 0, 'Rules of larger weight are asked first; among equals measure, deny, allow, then the order of the file.', 10),
   action: required(oneOf(['allow', 'deny', 'measure']), 'What happens on a match. measure counts packets and bytes and goes on with the next rule.', 'deny'),

@@ -316,6 +316,8 @@ export interface Acl {
   readonly protocol: number | null;
   /** Prefixes of which one must hold the VM, within the scope; null is any. */
   readonly local: readonly Prefix[] | null;
+  /** Also the link-local addresses of its scope. */
+  readonly linkLocal: boolean;
   readonly localMac: Mac | null;
   readonly remote: Prefix | null;
   readonly remoteMac: Mac | null;

@@ -1,7 +1,7 @@
 /**
  * From a valid config to the pipeline's rows. Config and pipeline do not know each other; this is where they meet.
  */
-import type { Acl, Config, Endpoint, Prefix, Tenant } from '../config/types.js';
+import type { Acl, Config, Endpoint, LookupRecord, Prefix, Tenant } from '../config/types.js';
 import { V4_BITS } from '../pipeline/address.js';
 import { compilePolicy } from '../pipeline/compile.js';
 import { slotBytesFor, type StateSizes } from '../pipeline/gateway.js';
@@ -125,18 +125,31 @@ function tenantRow(tenant: Tenant, id: number): TenantRow {
       ...underlay(site), key: site.key, prefixes: site.prefixes.map(prefixRow),
       maps: site.maps.map(({ line, side, real, shown }) => ({ line, side, real: ipv4(real), shown: ipv4(shown), bits: ipv4Bits(real) })),
     })),
-    rules: tenant.acls.flatMap(ruleRows),
+    rules: ruleRowsOf(tenant),
   };
 }
 
-/** A rule about several prefixes is as many entries. */
-function ruleRows(acl: Acl): RuleRow[] {
-  const { line, name, weight, action, direction, protocol, localMac, remoteMac, localPort, remotePort } = acl;
-  const locals = acl.local === null ? [null] : acl.local.map(prefixRow);
-  return locals.map(local => ({
-    line, name, weight, action, direction, protocol, local, localMac, remoteMac, localPort, remotePort,
+/** fe80::/10. */
+const LINK_LOCAL: PrefixRow = { words: [0xfe800000, 0, 0, 0], bits: 10 };
+
+function ruleRowsOf({ acls, records }: Tenant): RuleRow[] {
+  const recordOf = new Map(records.map(record => [record.ca?.text, record]));
+  return acls.flatMap(acl => ruleRows(acl, ca => recordOf.get(ca)));
+}
+
+/** A rule about several prefixes is as many entries; the link-local addresses of a scope are one more, told by its subnet or its VM. */
+function ruleRows(acl: Acl, recordOf: (ca: string) => LookupRecord | undefined): RuleRow[] {
+  const { line, name, weight, action, direction, protocol, localMac, remoteMac, localPort, remotePort, scope } = acl;
+  const whole: Omit<RuleRow, 'local'> = {
+    line, name, weight, action, direction, protocol, localVsid: null, localMac, remoteMac, localPort, remotePort,
     remote: acl.remote === null ? null : prefixRow(acl.remote), idle: acl.stateful ? acl.idleTimeout : null,
-  }));
+  };
+  const rows = (acl.local === null ? [null] : acl.local.map(prefixRow)).map((local): RuleRow => ({ ...whole, local }));
+  if (!acl.linkLocal || scope.kind === 'tenant') return rows;
+  if (scope.kind === 'subnet') return [...rows, { ...whole, local: LINK_LOCAL, localVsid: scope.vsid }];
+  const record = recordOf(scope.ca);
+  const isIt = record !== undefined && (localMac === null || (localMac.high === record.mac.high && localMac.low === record.mac.low));
+  return isIt ? [...rows, { ...whole, local: LINK_LOCAL, localVsid: record.vsid, localMac: record.mac }] : rows;
 }
 
 function underlay(peer: { name: string; line: number; pa: Endpoint; mtu: number }) {

@@ -45,7 +45,7 @@ class Draft {
   readonly #routes = new ColumnsBuilder(['via', 'target', 'bits', 'line'], []);
   readonly #rules = new ColumnsBuilder(
     [
-      'outbound', 'action', 'idle', 'order', 'tally', 'weight', 'family', 'protocol', 'localMacHigh', 'localMacLow', 'remoteMacHigh', 'remoteMacLow',
+      'outbound', 'action', 'idle', 'order', 'tally', 'weight', 'family', 'protocol', 'localSubnet', 'localMacHigh', 'localMacLow', 'remoteMacHigh', 'remoteMacLow',
       'ports', 'localFrom', 'localTo', 'remoteFrom', 'remoteTo', 'line',
     ], ['local', 'localMask', 'remote', 'remoteMask'],
   );
@@ -139,7 +139,7 @@ class Draft {
       this.#tenants.forwardLine[id] = line;
       this.#greKeys.add(uplink, keyed(key), key ?? 0, 0, 0, id);
     }
-    this.#addRules(id, inOrder(tenant.rules));
+    this.#addRules(id, inOrder(tenant.rules), subnetOf);
   }
 
   build(rows: PolicyRows, generation: number): PolicyData {
@@ -240,7 +240,7 @@ class Draft {
     }
   }
 
-  #addRules(tenant: number, rules: readonly RuleRow[]): void {
+  #addRules(tenant: number, rules: readonly RuleRow[], subnetOf: ReadonlyMap<number, number>): void {
     const tallies = new Map<string, number>();
     const tallyOf = ({ name }: RuleRow): number => {
       let tally = tallies.get(name);
@@ -251,7 +251,7 @@ class Draft {
       let order = 0;
       for (const rule of rules) {
         if (rule.direction !== direction) continue;
-        if ((rule.action === 'measure') === measures) this.#addRule(rule, order, tallyOf(rule));
+        if ((rule.action === 'measure') === measures) this.#addRule(rule, order, tallyOf(rule), rule.localVsid === null ? NONE : indexOf(subnetOf, rule.localVsid));
         order++;
       }
       return this.#rules.count;
@@ -265,7 +265,7 @@ class Draft {
     columns.stateful[tenant] = Number(rules.some(rule => rule.idle !== null));
   }
 
-  #addRule(rule: RuleRow, order: number, tally: number): void {
+  #addRule(rule: RuleRow, order: number, tally: number, localSubnet: number): void {
     const { from: localFrom, to: localTo } = rule.localPort ?? ANY_PORT;
     const { from: remoteFrom, to: remoteTo } = rule.remotePort ?? ANY_PORT;
     const local = rule.local ?? ANY_PREFIX;
@@ -274,7 +274,7 @@ class Draft {
     this.#names.rules.push(rule.name);
     this.#rules.add({
       outbound: rule.direction === 'outbound' ? 1 : 0, action: Action[rule.action], idle: rule.idle ?? 0, order, tally, weight: rule.weight >>> 0,
-      localMacHigh: rule.localMac?.high ?? NONE, localMacLow: rule.localMac?.low ?? 0, remoteMacHigh: rule.remoteMac?.high ?? NONE, remoteMacLow: rule.remoteMac?.low ?? 0,
+      localSubnet, localMacHigh: rule.localMac?.high ?? NONE, localMacLow: rule.localMac?.low ?? 0, remoteMacHigh: rule.remoteMac?.high ?? NONE, remoteMacLow: rule.remoteMac?.low ?? 0,
       family: onlyIpv6 ? 6 : 0, protocol: rule.protocol ?? ANY_PROTOCOL,
       ports: rule.localPort !== null || rule.remotePort !== null ? 1 : 0, localFrom, localTo, remoteFrom, remoteTo, line: rule.line,
     }, { local: masked(local), localMask: maskOf(local.bits), remote: masked(remote), remoteMask: maskOf(remote.bits) });
@@ -315,6 +315,12 @@ function makeLanes(peers: PeerColumns, subnets: SubnetColumns, records: RecordCo
 
 function keyed(key: GreKey): number {
   return key === null ? 0 : 1;
+}
+
+function indexOf(subnets: ReadonlyMap<number, number>, vsid: number): number {
+  const subnet = subnets.get(vsid);
+  if (subnet === undefined) throw new Error(`no subnet has the VSID ${vsid}`);
+  return subnet;
 }
 
 function hostsOf(records: readonly RecordRow[]): Set<string> {

@@ -130,6 +130,8 @@ export interface RuleRow {
   readonly direction: 'inbound' | 'outbound';
   readonly protocol: number | null;
   readonly local: PrefixRow | null;
+  /** The VSID of the VM's subnet; null for any. */
+  readonly localVsid: number | null;
   readonly localMac: MacRow | null;
   readonly remote: PrefixRow | null;
   readonly remoteMac: MacRow | null;

@@ -103,6 +103,8 @@ export interface RuleColumns {
   readonly localMask: Uint32Array;
   readonly remote: Uint32Array;
   readonly remoteMask: Uint32Array;
+  /** The VM's subnet, NONE for any: for addresses that are of no subnet. */
+  readonly localSubnet: Uint32Array;
   /** The VM's adapter, and the one it sees on the other side; NONE in the high half for any. */
   readonly localMacHigh: Uint32Array;
   readonly localMacLow: Uint32Array;

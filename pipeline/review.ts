@@ -11,7 +11,7 @@
  */
 import { IpProtocol } from '../codecs/ip-protocol.js';
 import { V4_MAPPED } from './address.js';
-import { Question } from './acl/question.js';
+import { Question, adapterOf } from './acl/question.js';
 import { Stay, askAbout, denierOf, isOver, openedBy, reviewConnection } from './acl/review.js';
 import { ConnectionState } from './acl/state.js';
 import { isOlder, whyNotSession } from './nat/allowed.js';
@@ -31,10 +31,13 @@ export class Review {
   readonly #nat: NatState;
   readonly #connections: Connections;
   readonly #revoked: Revoked;
-  readonly #ends: Ends = { protocol: 0, localPort: 0, remotePort: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
+  readonly #ends: Ends = { protocol: 0, localPort: 0, remotePort: 0, adapter: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
   /** Sites of each tenant, of the policy asked last. */
   #sites: ReadonlyMap<number, readonly number[]> = new Map();
   #sitesOf: Policy | null = null;
+  /** Records by `keyOf`, of the policy last asked about link-local addresses, of which there are few. */
+  readonly #adapters = new Map<number, number>();
+  #adaptersOf: Policy | null = null;
 
   constructor(nat: NatState, connections: Connections, revoked: Revoked) {
     this.#nat = nat;
@@ -98,7 +101,7 @@ export class Review {
   settleConnection(policy: Policy, at: number, now: number): void {
     const connections = this.#connections, tenant = connections.tenantOf(at);
     connections.read(at, this.#ends);
-    askAbout(this.question, policy, tenant, this.#ends);
+    askAbout(this.question, policy, tenant, this.#ends, this.#ofAdapter(policy, tenant));
     const why = isOver(connections, at, now, policy) ? -1 : policy.tenants.names[tenant] === '' ? Why.tenant : reviewConnection(policy, connections, at, tenant, this.question);
     if (why === 0) return;
     if (why > 0) {
@@ -111,8 +114,21 @@ export class Review {
   /** What denies a flow with the ends in hand, if that is why it goes. */
   #denier(policy: Policy, tenant: number, why: number, isOutbound: boolean): number {
     if (why !== Why.acl) return -1;
-    askAbout(this.question, policy, tenant, this.#ends);
+    askAbout(this.question, policy, tenant, this.#ends, this.#ofAdapter(policy, tenant));
     return denierOf(policy, tenant, isOutbound, this.question);
+  }
+
+  /** A record of the VM that has the local address of the ends in hand, where that is a link-local one; else -1. */
+  #ofAdapter(policy: Policy, tenant: number): number {
+    const { adapter } = this.#ends;
+    if (adapter === 0) return -1;
+    if (this.#adaptersOf !== policy) {
+      const { kind, subnet } = policy.records;
+      this.#adapters.clear();
+      kind.forEach((_kind, record) => this.#adapters.set(keyOf(policy.subnets.tenant[subnet[record]], adapterOf(policy, record)), record));
+      this.#adaptersOf = policy;
+    }
+    return this.#adapters.get(keyOf(tenant, adapter)) ?? -1;
   }
 
   #whyNotHost(policy: Policy, tenant: number, src: number): number {
@@ -198,11 +214,15 @@ export class Review {
 
   #setAddresses(local: number, remote: number): void {
     const ends = this.#ends;
-    ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
+    ends.adapter = ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
     ends.local2 = ends.remote2 = V4_MAPPED;
     ends.local3 = local | 0;
     ends.remote3 = remote | 0;
   }
+}
+
+function keyOf(tenant: number, adapter: number): number {
+  return tenant * 2 ** 32 + (adapter >>> 0);
 }
 
 /** Entries that allow or deny; without, there is nothing to ask. */

@@ -48,7 +48,7 @@ function crossing(entries: number): Work {
   const rules = withSieve({
     names: [], outbound: column(1), action: column(1), idle: column(), order: column(), tally: column(), weight: column(), family: column(), protocol: column(ANY_PROTOCOL),
     local: address, localMask: column(NONE, 4), remote: column(0, 4), remoteMask: column(0, 4),
-    localMacHigh: column(NONE), localMacLow: column(), remoteMacHigh: column(NONE), remoteMacLow: column(), ports: column(1),
+    localSubnet: column(NONE), localMacHigh: column(NONE), localMacLow: column(), remoteMacHigh: column(NONE), remoteMacLow: column(), ports: column(1),
     // The n-th is wider than those before on one side, and narrower on the other.
     localFrom: column().map((_, i) => 0x8000 - Math.floor(i * step)), localTo: column().map((_, i) => 0x8000 + Math.floor(i * step)),
     remoteFrom: column().map((_, i) => Math.floor(i * step)), remoteTo: column().map((_, i) => 0xffff - Math.floor(i * step)), line: column(),

@@ -55,7 +55,7 @@ export function remoteEnd(ends: Ends): End {
 }
 
 export function noEnds(): Ends {
-  return { protocol: 0, localPort: 0, remotePort: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
+  return { protocol: 0, localPort: 0, remotePort: 0, adapter: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
 }
 
 /** Connections that match, up to the limit, and how many match in all. `now` in ms. */

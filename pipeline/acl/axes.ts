@@ -73,6 +73,7 @@ function macAxis(kind: number, high: 'localMacHigh' | 'remoteMacHigh', low: 'loc
 }
 
 const asksProtocol = (rules: RuleColumns, i: number): boolean => rules.protocol[i] !== ANY_PROTOCOL;
+const asksSubnet = (rules: RuleColumns, i: number): boolean => rules.localSubnet[i] !== NONE;
 
 export const AXIS_PLANS: readonly AxisPlan[] = [
   addressAxis(Axis.local, 'local'),
@@ -82,6 +83,7 @@ export const AXIS_PLANS: readonly AxisPlan[] = [
   { kind: Axis.protocol, asks: asksProtocol, ranges: [{ words: 1, intervalOf: (rules, i) => asksProtocol(rules, i) ? point(rules.protocol[i]) : null }] },
   macAxis(Axis.localMac, 'localMacHigh', 'localMacLow'),
   macAxis(Axis.remoteMac, 'remoteMacHigh', 'remoteMacLow'),
+  { kind: Axis.localSubnet, asks: asksSubnet, ranges: [{ words: 1, intervalOf: (rules, i) => asksSubnet(rules, i) ? point(rules.localSubnet[i]) : null }] },
 ];
 
 /** The words of a value, most significant first, biased. */

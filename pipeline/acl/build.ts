@@ -2,7 +2,7 @@
 import { NONE, type RuleColumns, type TenantColumns } from '../policy.js';
 import { sharedSigned } from '../tables/memory.js';
 import { AXIS_PLANS, cutWords, type AxisPlan, type Interval, type Range, type Value } from './axes.js';
-import { A_KIND, A_RANGE, ASKS_MACS, AXIS_WORDS, L_END, L_FIRST, L_PLAN, LIST_WORDS, LISTS, List, P_AXES, P_SUMMARY, P_WORDS, PLAN_WORDS, R_COUNT, R_CUTS, R_ROWS, RANGE_WORDS, type AclData } from './layout.js';
+import { A_KIND, A_RANGE, ASKS_ADAPTERS, AXIS_WORDS, L_END, L_FIRST, L_PLAN, LIST_WORDS, LISTS, List, P_AXES, P_SUMMARY, P_WORDS, PLAN_WORDS, R_COUNT, R_CUTS, R_ROWS, RANGE_WORDS, type AclData } from './layout.js';
 
 /** A list of so many entries or fewer is scanned. */
 export const SCANNED = 16;
@@ -22,7 +22,7 @@ export function buildAcl(rules: RuleColumns, tenants: Pick<TenantColumns, 'names
       lists[at + L_END] = end;
       lists[at + L_PLAN] = end - first > scanned ? tables.add(first, end) : 0;
       if (end > first) asks[tenant] |= 1 << list;
-      for (let i = first; i < end; i++) if (rules.localMacHigh[i] !== NONE || rules.remoteMacHigh[i] !== NONE) asks[tenant] |= ASKS_MACS;
+      for (let i = first; i < end; i++) if (rules.localMacHigh[i] !== NONE || rules.remoteMacHigh[i] !== NONE || rules.localSubnet[i] !== NONE) asks[tenant] |= ASKS_ADAPTERS;
     }
   }
   return { asks, lists, ...tables.build() };

@@ -7,7 +7,7 @@ import { matches } from './match.js';
 import type { Question } from './question.js';
 
 export class Classifier {
-  /** By tenant: a bit for each of its lists that has entries, and `ASKS_MACS`. */
+  /** By tenant: a bit for each of its lists that has entries, and `ASKS_ADAPTERS`. */
   readonly asks: Int32Array;
   readonly #rules: RuleColumns;
   readonly #lists: Int32Array;
@@ -85,7 +85,8 @@ export class Classifier {
           break;
         case Axis.protocol: segment = this.#segment1(first, q.protocol); break;
         case Axis.localMac: segment = this.#segment2(first, q.localMacHigh, q.localMacLow); break;
-        default: segment = this.#segment2(first, q.remoteMacHigh, q.remoteMacLow);
+        case Axis.remoteMac: segment = this.#segment2(first, q.remoteMacHigh, q.remoteMacLow); break;
+        default: segment = this.#segment1(first, q.localSubnet);
       }
       this.#rows[axis] = plans[range + R_ROWS] + segment * stride;
     }

@@ -10,7 +10,8 @@ export function matches(rules: RuleColumns, i: number, q: Question): boolean {
   return within(rules.local, rules.localMask, i, q.local0, q.local1, q.local2, q.local3)
     && within(rules.remote, rules.remoteMask, i, q.remote0, q.remote1, q.remote2, q.remote3)
     && isMac(rules.localMacHigh, rules.localMacLow, i, q.localMacHigh, q.localMacLow)
-    && isMac(rules.remoteMacHigh, rules.remoteMacLow, i, q.remoteMacHigh, q.remoteMacLow);
+    && isMac(rules.remoteMacHigh, rules.remoteMacLow, i, q.remoteMacHigh, q.remoteMacLow)
+    && (rules.localSubnet[i] === NONE || rules.localSubnet[i] === q.localSubnet);
 }
 
 function within(prefixes: Uint32Array, masks: Uint32Array, i: number, a0: number, a1: number, a2: number, a3: number): boolean {

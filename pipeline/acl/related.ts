@@ -28,7 +28,7 @@ export function isRelated(p: Packet, c: Context, isOutbound: boolean): boolean {
   const at = connections.enter(p.tenant, ends.query, ends);
   let isLive = at >= 0 && !isOver(connections, at, seconds(p), policy);
   if (isLive && isOlder(connections.generationOf(at), policy.generation)) {
-    askAbout(review.question, policy, p.tenant, ends);
+    askAbout(review.question, policy, p.tenant, ends, ends.adapter === 0 ? -1 : isOutbound ? p.sourceRecord : p.record);
     isLive = reviewConnection(policy, connections, at, p.tenant, review.question) === 0; // what is forbidden is left to its own packets, or to control
   }
   if (isLive && connections.generationOf(at) === (policy.generation & 0xff)) p.rule = connections.rule(at);
@@ -55,7 +55,7 @@ function readQuote4(p: Packet, c: Context, isOutbound: boolean): boolean {
   // Where NAT or a site's map has been at it already, what it quotes is known as this side sees it.
   const isTurned = p.quoteAt >= 0, src = isTurned ? p.quoteSource : ipv4Src(mem, quote), dst = isTurned ? p.quoteDestination : ipv4Dst(mem, quote);
   if (src >>> 0 !== p.dst3 >>> 0) return false;
-  ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
+  ends.adapter = ends.local0 = ends.local1 = ends.remote0 = ends.remote1 = 0;
   ends.local2 = ends.remote2 = V4_MAPPED;
   ends.local3 = (isOutbound ? dst : src) | 0;
   ends.remote3 = (isOutbound ? src : dst) | 0;
@@ -72,6 +72,7 @@ function readQuote6(p: Packet, c: Context, isOutbound: boolean): boolean {
   const src = quote + IPV6_SRC, dst = quote + IPV6_DST;
   if (u32(mem, src) !== p.dst0 || u32(mem, src + 4) !== p.dst1 || u32(mem, src + 8) !== p.dst2 || u32(mem, src + 12) !== p.dst3) return false;
   const local = isOutbound ? dst : src, remote = isOutbound ? src : dst, ends = c.quotedEnds;
+  ends.adapter = c.question.adapter; // of whom the error is from, or for
   ends.local0 = u32(mem, local) | 0; ends.local1 = u32(mem, local + 4) | 0; ends.local2 = u32(mem, local + 8) | 0; ends.local3 = u32(mem, local + 12) | 0;
   ends.remote0 = u32(mem, remote) | 0; ends.remote1 = u32(mem, remote + 4) | 0; ends.remote2 = u32(mem, remote + 8) | 0; ends.remote3 = u32(mem, remote + 12) | 0;
   const quotedType = view.protocol === IpProtocol.icmpv6 ? mem[view.transportAt] : -1;

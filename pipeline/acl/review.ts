@@ -16,8 +16,8 @@ export function isOver(connections: Connections, at: number, now: number, { time
   return (now - connections.seen(at) | 0) >= connectionLifetime(connections.state(at), connections.idle(at), timers);
 }
 
-/** Ask about a flow of which there is no packet, only its ends. Its MACs are those of the records: what is routed has the gateway's on its other side. */
-export function askAbout(q: Question, policy: Policy, tenant: number, ends: Ends): void {
+/** Ask about a flow of which there is no packet, only its ends. Its subnet and MACs are those of the records: what is routed has the gateway's on its other side. `adapter` is a record of whoever has a link-local local address. */
+export function askAbout(q: Question, policy: Policy, tenant: number, ends: Ends, adapter = -1): void {
   const { records } = policy;
   q.protocol = ends.protocol;
   q.localPort = ends.localPort;
@@ -26,7 +26,9 @@ export function askAbout(q: Question, policy: Policy, tenant: number, ends: Ends
   q.local0 = ends.local0; q.local1 = ends.local1; q.local2 = ends.local2; q.local3 = ends.local3;
   q.remote0 = ends.remote0; q.remote1 = ends.remote1; q.remote2 = ends.remote2; q.remote3 = ends.remote3;
   q.family = isMapped(q.local0, q.local1, q.local2) ? 4 : 6;
-  const local = recordOf(policy, tenant, q.local0, q.local1, q.local2, q.local3), remote = recordOf(policy, tenant, q.remote0, q.remote1, q.remote2, q.remote3);
+  const local = adapter >= 0 ? adapter : recordOf(policy, tenant, q.local0, q.local1, q.local2, q.local3), remote = recordOf(policy, tenant, q.remote0, q.remote1, q.remote2, q.remote3);
+  q.adapter = ends.adapter;
+  q.localSubnet = local < 0 ? -1 : records.subnet[local];
   q.localMacHigh = local < 0 ? 0 : records.macHigh[local];
   q.localMacLow = local < 0 ? 0 : records.macLow[local] | 0;
   const isBeside = local >= 0 && remote >= 0 && records.subnet[local] === records.subnet[remote];

@@ -8,6 +8,7 @@ export class Tracked implements Ends {
   protocol = 0;
   localPort = 0;
   remotePort = 0;
+  adapter = 0;
   local0 = 0; local1 = 0; local2 = 0; local3 = 0;
   remote0 = 0; remote1 = 0; remote2 = 0; remote3 = 0;
   query = 0;
@@ -21,6 +22,7 @@ export class Tracked implements Ends {
     this.protocol = ends.protocol;
     this.localPort = ends.localPort;
     this.remotePort = ends.remotePort;
+    this.adapter = ends.adapter;
     this.local0 = ends.local0; this.local1 = ends.local1; this.local2 = ends.local2; this.local3 = ends.local3;
     this.remote0 = ends.remote0; this.remote1 = ends.remote1; this.remote2 = ends.remote2; this.remote3 = ends.remote3;
     this.query = query;

@@ -32,7 +32,8 @@ export function ruleTexts({ rules, tenants }: PolicyData, tenant: number): RuleT
 
 function textOf(rules: RuleColumns, entries: readonly number[]): RuleText {
   const [entry] = entries;
-  const locals = [...new Set(entries.map(each => addressText(rules.local, rules.localMask, rules.family, each)))];
+  // That of its scope’s link-local addresses comes last.
+  const locals = [...new Set(entries.map(each => rules.localSubnet[each] === NONE ? addressText(rules.local, rules.localMask, rules.family, each) : 'link-local'))];
   return {
     name: rules.names[entry], line: rules.line[entry], direction: rules.outbound[entry] === 1 ? 'outbound' : 'inbound', weight: rules.weight[entry] | 0,
     action: ACTION_WORDS[rules.action[entry]], idleTimeout: rules.idle[entry] === 0 ? null : rules.idle[entry],

@@ -5,6 +5,7 @@
  *   word 0        link, the next in its chain or on the free list
  *   word 1        tenant:16 | protocol:8 | query:8       key, with words 2 to 10; what a query is, acl/query.ts says
  *   word 2..5     local address, the VM's side           words 6..9  remote address
+ *                 of a link-local one word 3 tells the VM: any may take it (acl/question.ts)
  *   word 10       local port:16 | remote port:16
  *   word 11       generation:8 | opened outbound:1 | state:8       a state of 0 is a free record
  *   word 12       the entry that opened it, as that generation of the policy numbers them
@@ -21,6 +22,8 @@ import { hashWords } from './word-map.js';
 export const CONNECTION_WORDS = 16;
 const C_LINK = 0, C_WHO = 1, C_LOCAL = 2, C_REMOTE = 6, C_PORTS = 10, C_HOW = 11, C_RULE = 12, C_IDLE = 13, C_SEEN = 14, C_CREATED = 15;
 const STATE = 0xff, OUTBOUND = 0x100;
+/** The first ten bits of fe80::/10. */
+const LINK_LOCAL = 0x3fa;
 
 const H_SEED = 0, H_COUNT = 1, H_REVOKED = 2;
 const HEADER_WORDS = 16;
@@ -37,6 +40,8 @@ export interface Ends {
   protocol: number;
   localPort: number;
   remotePort: number;
+  /** Whose a link-local address is on the VM's side; 0 for every other address. */
+  adapter: number;
   local0: number; local1: number; local2: number; local3: number;
   remote0: number; remote1: number; remote2: number; remote3: number;
 }
@@ -139,7 +144,7 @@ export class Connections {
     Atomics.add(w, this.#at.perTenant + tenant, 1);
     w[at + C_LINK] = w[this.#head];
     w[at + C_WHO] = tenant << 16 | ends.protocol << 8 | query;
-    w[at + C_LOCAL] = ends.local0; w[at + C_LOCAL + 1] = ends.local1; w[at + C_LOCAL + 2] = ends.local2; w[at + C_LOCAL + 3] = ends.local3;
+    w[at + C_LOCAL] = ends.local0; w[at + C_LOCAL + 1] = ends.local1 | ends.adapter; w[at + C_LOCAL + 2] = ends.local2; w[at + C_LOCAL + 3] = ends.local3;
     w[at + C_REMOTE] = ends.remote0; w[at + C_REMOTE + 1] = ends.remote1; w[at + C_REMOTE + 2] = ends.remote2; w[at + C_REMOTE + 3] = ends.remote3;
     w[at + C_PORTS] = ends.localPort << 16 | ends.remotePort;
     this.begin(at, state, isOutbound, generation, rule, idle, now);
@@ -192,6 +197,8 @@ export class Connections {
     ends.localPort = w[at + C_PORTS] >>> 16;
     ends.remotePort = w[at + C_PORTS] & 0xffff;
     ends.local0 = w[at + C_LOCAL]; ends.local1 = w[at + C_LOCAL + 1]; ends.local2 = w[at + C_LOCAL + 2]; ends.local3 = w[at + C_LOCAL + 3];
+    ends.adapter = w[at + C_LOCAL] >>> 22 === LINK_LOCAL ? ends.local1 : 0;
+    if (ends.adapter !== 0) ends.local1 = 0;
     ends.remote0 = w[at + C_REMOTE]; ends.remote1 = w[at + C_REMOTE + 1]; ends.remote2 = w[at + C_REMOTE + 2]; ends.remote3 = w[at + C_REMOTE + 3];
   }
 
@@ -255,7 +262,7 @@ export class Connections {
   }
 
   #seek(tenant: number, query: number, ends: Ends): void {
-    const local = hashWords(this.#seed, ends.local0, ends.local1, ends.local2, ends.local3, tenant << 16 | ends.protocol << 8 | query);
+    const local = hashWords(this.#seed, ends.local0, ends.local1 | ends.adapter, ends.local2, ends.local3, tenant << 16 | ends.protocol << 8 | query);
     this.#place(hashWords(local, ends.remote0, ends.remote1, ends.remote2, ends.remote3, ends.localPort << 16 | ends.remotePort));
   }
 
@@ -274,11 +281,11 @@ export class Connections {
 
   #find(tenant: number, query: number, ends: Ends): number {
     const w = this.#w;
-    const who = tenant << 16 | ends.protocol << 8 | query, ports = ends.localPort << 16 | ends.remotePort;
+    const who = tenant << 16 | ends.protocol << 8 | query, ports = ends.localPort << 16 | ends.remotePort, local1 = ends.local1 | ends.adapter;
     for (let at = w[this.#head]; at !== 0; at = w[at + C_LINK]) {
       if (w[at + C_PORTS] === ports && w[at + C_WHO] === who
         && w[at + C_REMOTE + 3] === ends.remote3 && w[at + C_REMOTE + 2] === ends.remote2 && w[at + C_REMOTE + 1] === ends.remote1 && w[at + C_REMOTE] === ends.remote0
-        && w[at + C_LOCAL + 3] === ends.local3 && w[at + C_LOCAL + 2] === ends.local2 && w[at + C_LOCAL + 1] === ends.local1 && w[at + C_LOCAL] === ends.local0) return at;
+        && w[at + C_LOCAL + 3] === ends.local3 && w[at + C_LOCAL + 2] === ends.local2 && w[at + C_LOCAL + 1] === local1 && w[at + C_LOCAL] === ends.local0) return at;
     }
     return -1;
   }

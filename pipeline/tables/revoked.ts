@@ -100,7 +100,7 @@ function noteOf(w: Int32Array): RevokedNote {
   return {
     kind: w[1] & 0xff, tenant: w[1] >>> 16,
     ends: {
-      protocol: w[1] >>> 8 & 0xff, localPort: w[10] >>> 16, remotePort: w[10] & 0xffff,
+      protocol: w[1] >>> 8 & 0xff, localPort: w[10] >>> 16, remotePort: w[10] & 0xffff, adapter: 0,
       local0: w[2], local1: w[3], local2: w[4], local3: w[5], remote0: w[6], remote1: w[7], remote2: w[8], remote3: w[9],
     },
     why: w[11] >>> 8, generation: w[11] & 0xff, rule: w[12], at: w[13] >>> 0, outside: w[14] >>> 0, outsidePort: w[15],

@@ -46,7 +46,7 @@ const RESHAPED: Readonly<Record<string, { readonly gone: readonly string[]; read
   config: { gone: ['$schema'], made: ['file'] },
   subnets: { gone: ['prefix', 'gateway', 'prefix6', 'gateway6', 'acls'], made: ['prefixes'] }, // one list for both families; all rules are the tenant's
   records: { gone: ['acls'], made: [] },
-  acls: { gone: [], made: ['scope', 'localMac', 'remoteMac'] },
+  acls: { gone: [], made: ['scope', 'linkLocal', 'localMac', 'remoteMac'] },
 };
 
 /** Sections of Config that nobody needs the line of. */

@@ -55,7 +55,7 @@ t.test('rules are listed in the order in which they are asked, each once, in wor
   const rows = listRules(policy, new RuleCounts(policy), [[1, 'red'], [2, 'blue'], [0, '-']]);
   t.same(rows.map(({ line: _, tenant, ...row }) => [tenant, ...Object.values(row)]), [
     // tenant, name, direction, weight, action, idle, protocol, local, remote, packets, bytes
-    ['red', 'acl-web-1', 'outbound', 6, 'deny', null, 'any', '10.0.0.0/24 or 2001:db8:1::/64', 'any', 0, 0],
+    ['red', 'acl-web-1', 'outbound', 6, 'deny', null, 'any', '10.0.0.0/24 or 2001:db8:1::/64 or link-local', 'any', 0, 0],
     ['red', 'm', 'outbound', 5, 'measure', null, 'any', 'any', 'any', 2, 150],
     ['red', 'd', 'outbound', 5, 'deny', null, 'UDP', 'any', '198.51.100.0/24 port 53', 0, 0],
     ['red', 'a', 'outbound', -7, 'allow', null, 'ESP', '::/0', '::/0', 0, 0],

@@ -47,7 +47,7 @@ function noted() {
   const lab = makeWorld((_config, red) => { red.acls = [{ direction: 'outbound', action: 'deny', name: 'no' }]; });
   const writer = new Revoked(memory), flows = new RevokedFlows(new Revoked(memory), log), policy = lab.gateway.context.policy.data;
   const ends = (port: number, swapped = false) => {
-    const both = { protocol: 17, localPort: port, remotePort: 53, local0: 0, local1: 0, local2: 0xffff, local3: 0x0a000005, remote0: 0, remote1: 0, remote2: 0xffff, remote3: 0x08080808 };
+    const both = { protocol: 17, localPort: port, remotePort: 53, adapter: 0, local0: 0, local1: 0, local2: 0xffff, local3: 0x0a000005, remote0: 0, remote1: 0, remote2: 0xffff, remote3: 0x08080808 };
     return swapped ? { ...both, localPort: 53, remotePort: port, local3: both.remote3, remote3: both.local3 } : both;
   };
   return { writer, policy, said, ends, take: () => flows.take(policy, id => ['-', 'red'][id]), list: (tenant?: number) => flows.list(tenant), memory };

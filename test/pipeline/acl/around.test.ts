@@ -88,3 +88,58 @@ t.test('a reload lists no connection that goes on: its entry needs no state any 
   t.same([out(ACK), back(ACK), out(FIN | ACK), back(FIN | ACK)], Array(4).fill('forwarded'));
   t.same(lab.imbalances(), []);
 });
+
+const LINK_A = 'fe80::a', LINK_BESIDE = 'fe80::b';
+
+t.test('RFC 4291 §2.5.6: link-local addresses have no record, and the rules of their subnet and of their VM hold for them all the same', async t => {
+  const places: Record<string, (acls: Acl[]) => Lab> = {
+    'of the subnet': acls => makeWorld((_config, red) => { Object.assign(red.subnets[0], { acls }); }),
+    'of the IPv4 record': acls => makeWorld((_config, red) => { for (const record of red.records) if (record['ca'] === A.ca) record['acls'] = acls; }),
+    'of the IPv6 record': acls => makeWorld((_config, red) => { for (const record of red.records) if (record['ca'] === A.ca6) record['acls'] = acls; }),
+  };
+  for (const [name, world] of Object.entries(places)) {
+    const isSubnet = name === 'of the subnet';
+    const out = world([{ direction: 'outbound', action: 'deny' }]);
+    t.equal(beside(out, A, BESIDE, udp(LINK_A, 1, LINK_BESIDE, 2)), 'acl_denied', `${name}: out`);
+    t.equal(beside(out, BESIDE, A, udp(LINK_BESIDE, 1, LINK_A, 2)), isSubnet ? 'acl_denied' : 'forwarded', `${name}: of another VM`);
+    const other = vm('nv4', 'db'), far = vm('vx4', 'db');
+    t.equal(beside(out, other, far, udp(LINK_A, 1, LINK_BESIDE, 2)), 'forwarded', `${name}: the same addresses in another subnet`);
+    const into = world([{ direction: 'inbound', action: 'deny', protocol: 'udp', localPort: 2 }]);
+    t.equal(beside(into, BESIDE, A, udp(LINK_BESIDE, 1, LINK_A, 2)), 'acl_denied', `${name}: in`);
+    t.equal(beside(into, BESIDE, A, udp(LINK_BESIDE, 1, LINK_A, 3)), 'forwarded', `${name}: by another port`);
+    t.equal(beside(into, BESIDE, A, udp(LINK_BESIDE, 1, 'fe80::cafe', 2)), 'acl_denied', `${name}: whatever the VM calls itself`);
+    const narrow = name === 'of the IPv6 record' ? [{ local: A.ca6 }] : [{ protocol: 'icmp' }, { remote: '0.0.0.0/0' }, { local: isSubnet ? '10.0.0.0/25' : A.ca }];
+    for (const acl of narrow) {
+      const lab = world([{ direction: 'outbound', action: 'deny', ...acl }]);
+      t.equal(beside(lab, A, BESIDE, udp(LINK_A, 1, LINK_BESIDE, 2)), 'forwarded', `${name}: ${JSON.stringify(acl)} is not about them`);
+    }
+    t.same([out, into].flatMap(lab => lab.imbalances()), []);
+  }
+});
+
+t.test('state of a link-local address is its VM’s own: another that takes the address opens nothing for it, and a reload knows whose it is', async t => {
+  const acls: Acl[] = [{ direction: 'inbound', action: 'deny' }, { direction: 'outbound', action: 'allow', stateful: true, idleTimeout: 100 }];
+  const third = vm('nv6');
+  const open = makeWorld(config => {
+    for (const record of config.tenants[0].records) if (record['ca'] === A.ca6 || record['ca'] === third.ca6) record['acls'] = acls;
+  });
+  t.equal(beside(open, third, BESIDE, udp(LINK_A, 5000, LINK_BESIDE, 53)), 'forwarded', 'a third VM in the name of A');
+  t.equal(beside(open, BESIDE, A, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'acl_denied', 'which opens nothing at A');
+  t.equal(beside(open, BESIDE, third, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'forwarded', 'only at itself');
+  t.equal(beside(open, A, BESIDE, udp(LINK_A, 5000, LINK_BESIDE, 53, 'question')), 'forwarded');
+  t.equal(beside(open, BESIDE, A, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'forwarded', 'A itself does');
+  t.equal(beside(open, BESIDE, A, icmp(LINK_BESIDE, LINK_A, 1, 4, 0, udp(LINK_A, 5000, LINK_BESIDE, 53, 'question'))), 'forwarded', 'errors about it pass');
+  t.equal(beside(open, BESIDE, A, icmp(LINK_BESIDE, LINK_A, 1, 4, 0, udp(LINK_A, 5001, LINK_BESIDE, 53, 'question'))), 'acl_denied');
+  t.equal(open.gateway.context.connections.count, 2);
+
+  const again = makeConfig(config => { for (const record of config.tenants[0].records) if (record['ca'] === A.ca6) record['acls'] = acls; });
+  open.reload(again);
+  t.same(open.gateway.context.revoked.take().notes, []);
+  t.equal(beside(open, BESIDE, A, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'forwarded', 'allowed still');
+  open.reload(makeConfig(config => { for (const record of config.tenants[0].records) if (record['ca'] === A.ca6) record['acls'] = [{ direction: 'inbound', action: 'deny' }, { direction: 'outbound', action: 'deny' }]; }));
+  const [note] = open.gateway.context.revoked.take().notes;
+  t.match(note.ends, { local0: 0xfe800000 | 0, local1: 0, local3: 10 }, 'listed under its own address');
+  t.equal(beside(open, BESIDE, A, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'acl_denied', 'forbidden now');
+  t.equal(open.gateway.context.connections.count, 0);
+  t.same(open.imbalances(), []);
+});

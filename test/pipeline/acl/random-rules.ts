@@ -73,7 +73,7 @@ export function makeRules(dice: Dice, flavour: Flavour, count: number, outbound:
   const rules = {
     names: Array.from({ length: count }, (_, i) => `r${i}`), outbound: column(), action: column(), idle: column(), order: column(), tally: column(), weight: column(), family: column(), protocol: column(),
     ports: column(), local: column(4), localMask: column(4), remote: column(4), remoteMask: column(4), line: column(),
-    localMacHigh: column().fill(NONE), localMacLow: column(), remoteMacHigh: column().fill(NONE), remoteMacLow: column(),
+    localSubnet: column().fill(NONE), localMacHigh: column().fill(NONE), localMacLow: column(), remoteMacHigh: column().fill(NONE), remoteMacLow: column(),
     localFrom: column(), localTo: column(), remoteFrom: column(), remoteTo: column(),
   };
   const withMacs = dice.below(3) === 0;
@@ -97,6 +97,7 @@ export function makeRules(dice: Dice, flavour: Flavour, count: number, outbound:
     }
     rules.family[i] = isShort ? 6 : 0;
     if (!withMacs) continue;
+    if (dice.below(6) === 0) rules.localSubnet[i] = dice.below(3);
     if (dice.below(2) === 0) [rules.localMacHigh[i], rules.localMacLow[i]] = one(dice, MACS);
     if (dice.below(4) === 0) [rules.remoteMacHigh[i], rules.remoteMacLow[i]] = one(dice, MACS);
   }
@@ -115,6 +116,7 @@ export function makeQuestion(dice: Dice, flavour: Flavour): Question {
   q.localPort = (flavour.ports(dice) ?? [dice.below(0x10000)])[0];
   q.remotePort = (flavour.ports(dice) ?? [0, dice.below(0x10000)])[1];
   const near = one(dice, MACS), far = one(dice, MACS);
+  q.localSubnet = dice.below(3);
   q.localMacHigh = near[0]; q.localMacLow = near[1] | 0;
   q.remoteMacHigh = far[0]; q.remoteMacLow = far[1] | 0;
   return q;
@@ -135,6 +137,7 @@ export function obvious(rules: RuleColumns, first: number, end: number, q: Quest
       && (local & wide(rules.localMask, i * 4)) === wide(rules.local, i * 4)
       && (remote & wide(rules.remoteMask, i * 4)) === wide(rules.remote, i * 4)
       && (rules.ports[i] === 0 || (q.hasPorts && rules.localFrom[i] <= q.localPort && q.localPort <= rules.localTo[i] && rules.remoteFrom[i] <= q.remotePort && q.remotePort <= rules.remoteTo[i]))
+      && (rules.localSubnet[i] === NONE || rules.localSubnet[i] === q.localSubnet)
       && (rules.localMacHigh[i] === NONE || (rules.localMacHigh[i] === q.localMacHigh && rules.localMacLow[i] === q.localMacLow >>> 0))
       && (rules.remoteMacHigh[i] === NONE || (rules.remoteMacHigh[i] === q.remoteMacHigh && rules.remoteMacLow[i] === q.remoteMacLow >>> 0));
     if (isIt) found.push(i);

@@ -185,7 +185,7 @@ for (const [name, { datagram, before = [], after }] of Object.entries(STEPS)) {
       return crew;
     };
     const known = ({ overseer: { connections } }: Crew): string[] => {
-      const found: string[] = [], ends = { protocol: 0, localPort: 0, remotePort: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
+      const found: string[] = [], ends = { protocol: 0, localPort: 0, remotePort: 0, adapter: 0, local0: 0, local1: 0, local2: 0, local3: 0, remote0: 0, remote1: 0, remote2: 0, remote3: 0 };
       for (let at = connections.first; at < connections.end; at += 16) {
         if (!connections.isOpen(at)) continue;
         connections.read(at, ends);

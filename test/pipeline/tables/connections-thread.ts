@@ -8,7 +8,7 @@ export interface ConnectionStormReport { readonly adds: number; readonly removes
 
 /** Flow `i` of so many. Its rule says which it is, for whoever finds it. */
 export function stormEnds(i: number): Ends {
-  return { protocol: 6, localPort: i, remotePort: 80, local0: 0, local1: 0, local2: 0xffff, local3: 0x0a000000 | i, remote0: 0, remote1: 0, remote2: 0xffff, remote3: 7 };
+  return { protocol: 6, localPort: i, remotePort: 80, adapter: 0, local0: 0, local1: 0, local2: 0xffff, local3: 0x0a000000 | i, remote0: 0, remote1: 0, remote2: 0xffff, remote3: 7 };
 }
 
 if (parentPort !== null && workerData !== null) {

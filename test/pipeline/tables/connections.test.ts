@@ -21,7 +21,7 @@ function table(sizes: ConnectionSizes, owner = 1) {
 function ends(i: number): Ends {
   const six = (i & 1) === 1;
   return {
-    protocol: [6, 17, 1][i % 3], localPort: 1000 + i % 7, remotePort: 2000 + (i >>> 3),
+    protocol: [6, 17, 1][i % 3], localPort: 1000 + i % 7, remotePort: 2000 + (i >>> 3), adapter: 0,
     local0: six ? 0x20010db8 : 0, local1: 0, local2: six ? 1 : 0xffff, local3: 0x0a000000 | i % 50,
     remote0: six ? 0x20010db8 : 0, remote1: 0, remote2: six ? 2 : 0xffff, remote3: 0xc0a80000 | i % 11 | 0,
   };
