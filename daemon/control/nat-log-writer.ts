@@ -302,8 +302,11 @@ export class LogWriter {
     const file = this.#file;
     this.#file = null;
     this.#why = why;
-    if (why === 'size') await file?.sync();
-    await file?.close();
+    try {
+      if (why === 'size') await file?.sync();
+    } finally {
+      await file?.close();
+    }
   }
 
   /** Another file, with its head. */

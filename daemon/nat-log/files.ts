@@ -8,11 +8,10 @@
 import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Verdict } from './answers.js';
+import type { Question, Verdict } from './answers.js';
 import { HEAD, parseLine } from './format.js';
 import { ipv4Text, time } from './kinds.js';
 import { Witness } from './witness.js';
-import type { Question } from './answers.js';
 
 const FILE = /^nat-(\d{6,15})\.jsonl$/;
 export const ALIVE = 'alive';
@@ -87,7 +86,7 @@ async function readOne(folder: string, number: number, isAfterGap: boolean, addr
       if (text === '') continue;
       const [, at, type] = HEAD.exec(text) ?? [];
       // Most lines are about blocks, and most of those about others'.
-      if (isWhole && missing === undefined && (type === 'allocate' || type === 'release') && !text.includes(address)) {
+      if (isWhole && missing === undefined && (type === 'allocate' || type === 'release') && text.endsWith('}') && !text.includes(address)) {
         witness.pass(time.read(at));
         continue;
       }

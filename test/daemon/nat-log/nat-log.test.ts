@@ -199,21 +199,25 @@ t.test('a crash: the next start says so, and what was open was certain for as lo
   t.equal(inShort(await lab.whois(`203.0.113.10:${SHARE}`, T0 + 30 * MINUTE)), 'unknown, red 10.0.0.5 share?', 'a share is no better: no daemon may have run');
 });
 
-t.test('a torn last line after a crash is passed over with a word, and the log goes on behind it', async t => {
-  const lab = new LogLab(t);
-  await lab.start();
-  await lab.pass(11_000);
-  await lab.die();
-  appendFileSync(join(lab.folder, 'nat-000001.jsonl'), '{"time":"2026-11-23T12:00:11.000Z","type":"alloc');
-  const found = await lab.whois(`203.0.113.10:${SHARE}`, T0 + 5000);
-  t.match(found, { verdict: 'held', notes: ['nat-000001.jsonl:4 has no end, torn or being written, and is passed over'] });
-  lab.now += MINUTE;
-  await lab.start(lab.configs.next(RED));
-  await lab.pass(MINUTE);
-  const again = await lab.whois(`203.0.113.10:${SHARE}`, T0 + 5000);
-  t.match(again, { verdict: 'held', notes: ['nat-000001.jsonl:4 cannot be read, and is passed over'] });
-  t.equal(inShort(await lab.whois(`203.0.113.10:${SHARE}`)), 'held, red 10.0.0.5 share');
-});
+const TORN = `{"time":"2026-11-23T12:00:11.000Z","type":"allocate","tenant":"red","rdid":"${RDID}","inside":"10.0.0.7","outside":"203.0.113.10","firstPort":`;
+for (const length of [1, 30, 60, 100, TORN.length]) {
+  t.test(`a last line that a crash has torn after ${length} bytes is passed over with a word, and the log goes on behind it`, async t => {
+    const lab = new LogLab(t);
+    await lab.start();
+    await lab.pass(11_000);
+    await lab.die();
+    appendFileSync(join(lab.folder, 'nat-000001.jsonl'), TORN.slice(0, length));
+    const found = await lab.whois(`203.0.113.10:${SHARE}`, T0 + 5000);
+    t.match(found, { verdict: 'held', notes: ['nat-000001.jsonl:4 has no end, torn or being written, and is passed over'] });
+    lab.now += MINUTE;
+    await lab.start(lab.configs.next(RED));
+    await lab.pass(MINUTE);
+    const again = await lab.whois(`203.0.113.10:${SHARE}`, T0 + 5000);
+    t.match(again, { verdict: 'held', notes: ['nat-000001.jsonl:4 cannot be read, and is passed over'] });
+    t.equal(inShort(await lab.whois(`203.0.113.10:${SHARE}`)), 'held, red 10.0.0.5 share');
+    t.equal(lab.text().split('\n')[3], TORN.slice(0, length));
+  });
+}
 
 t.test('a line that was damaged later: what it may have said is not known, the rest is', async t => {
   const lab = new LogLab(t);
