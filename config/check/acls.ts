@@ -2,7 +2,7 @@
 import { coversPrefix } from '../address.js';
 import { memberOf } from '../problems.js';
 import { ICMP, ICMPV6, TCP, UDP } from '../protocol.js';
-import { familyOf, localsOf, macIn, prefixIn, sharedLocals, type RuleView } from '../rule-scope.js';
+import { coversLinkLocal, familyOf, localsOf, macIn, prefixIn, sharedLocals, type RuleView } from '../rule-scope.js';
 import type { AclDraft } from '../schema.js';
 import type { TenantView, View } from '../view.js';
 import { reportTwins } from './common.js';
@@ -24,10 +24,11 @@ export function checkAcls({ reporter, tenants }: View): void {
       checkMac(reporter, tenant, draft);
       if (rule.scope.kind === 'tenant') checkLocal(reporter, tenant, draft);
       else checkScope(reporter, rule);
+      if (localsOf(rule)?.length === 0 || Object.values(draft).includes(undefined)) continue; // it matches nothing, or nobody knows what: that is enough
       const id = matchOf(rule);
       const first = said.get(id);
       if (first === undefined) said.set(id, draft);
-      else if (!Object.values(draft).includes(undefined) && rule.place !== undefined) {
+      else if (rule.place !== undefined) {
         reporter.report(draft.at, null, `matches the same as the rule of line ${first.line}, at the same weight`,
           first.action === draft.action ? 'keep one' : 'one of them never decides: keep one, or give them different weights');
       }
@@ -102,5 +103,5 @@ function matchOf(rule: RuleView): string {
   const { weight, action, direction, protocol, local, remote, localPort, remotePort } = rule.draft;
   const locals = localsOf(rule)?.map(prefix => prefix.text).sort().join();
   const kind = action === 'measure' ? 'measures' : 'decides';
-  return [kind, weight, direction, protocol, locals, macIn(local)?.text, remote?.text, localPort?.from, localPort?.to, remotePort?.from, remotePort?.to].join(' ');
+  return [kind, weight, direction, protocol, locals, coversLinkLocal(rule), macIn(local)?.text, remote?.text, localPort?.from, localPort?.to, remotePort?.from, remotePort?.to].join(' ');
 }

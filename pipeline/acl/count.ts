@@ -7,7 +7,10 @@ import type { Packet } from '../packet.js';
 import { List } from './layout.js';
 import { MOST_METERS } from './meter-cache.js';
 
-/** `c.question` is still what was asked of this side. A packet that its connection lets pass is ahead of all entries, so all that measure count it. */
+/**
+ * `c.question` is still what was asked of this side. A packet that its connection lets pass counts as the one that opened it, by the same
+ * entry; one that comes the other way is ahead of all entries, so all that measure count it.
+ */
 export function countMatches(p: Packet, c: Context, isOutbound: boolean): void {
   const { acl, rules } = c.policy;
   const list = isOutbound ? List.outboundMeters : List.inboundMeters, bytes = p.end - p.l3;
