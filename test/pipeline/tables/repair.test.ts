@@ -18,7 +18,7 @@ const DEAD = 0, ALIVE = 1;
 const MOVED = '198.51.100.8'; // reached by NAT in the first policy, by forwarding in the second
 
 const { policies, sizes: { nat, ...others } } = compileAll([0, 1].map(variant => makeConfig((config, red, blue) => {
-  Object.assign(config.gateway.limits, { tenants: 4, sessions: 12, bindings: 10, subscribers: 4, portBlocks: 3, fragments: 4, heldFragments: 6 });
+  Object.assign(config.gateway.limits, { tenants: 4, sessions: 12, bindings: 10, subscribers: 4, portBlocks: 3, connections: 16, fragments: 4, heldFragments: 6 });
   Object.assign(red, { limits: { perAddress: { sessions: 100 } } }); // so that they are counted
   blue.subnets.forEach((subnet, i) => { subnet.prefix = `10.0.${i}.0/27`; }); // so that there are shares
   Object.assign(red.nat ?? {}, { filtering: 'address-dependent' }); // so that sessions come with permissions

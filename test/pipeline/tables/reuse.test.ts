@@ -63,7 +63,7 @@ t.test('a look-up for a flow that is gone does not find the one that gets its pl
 
 const A = vm('nv4');
 const READER = 0, OTHER = 1;
-const { policies, sizes: all } = compileAll([makeConfig(config => { Object.assign(config.gateway.limits, { sessions: 4, bindings: 64 }); })]);
+const { policies, sizes: all } = compileAll([makeConfig(config => { Object.assign(config.gateway.limits, { tenants: 4, sessions: 4, bindings: 64, subscribers: 4, portBlocks: 4, connections: 4, fragments: 4, heldFragments: 4 }); })]);
 const sizes = { ...all, nat: { ...all.nat, plain: 0 } };
 const from = (port: number): Datagram => vmDatagram(A, udp(A.ca, port, FAR, 53, 'x'));
 
