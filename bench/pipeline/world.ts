@@ -23,6 +23,8 @@ const TENANTS = 16;
 /** Sessions that 64 pool addresses are to carry; more have 256. */
 const MOST_ON_64 = 1 << 20;
 const VMS = 64;
+/** What four million sessions take. */
+const PORT_BLOCKS = 16_384;
 const FIRST_VM = 10;
 const VSID = 5000;
 const GRE_LEN = 4;
@@ -77,7 +79,7 @@ function portOf(flow: number): number {
 
 export function configOf({ rules, sessions, flows = sessions }: WorldParts): string {
   return JSON.stringify({
-    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions, flows, bindings: sessions } },
+    gateway: { listen: '192.0.2.1', mac: '02:00:00:00:00:01', limits: { tenants: TENANTS, sessions, flows, bindings: sessions, subscribers: 2 * TENANTS * VMS, portBlocks: PORT_BLOCKS } },
     hosts: [{ name: 'front', pa: '192.0.2.11', encap: 'nvgre' }, { name: 'back', pa: '192.0.2.12', encap: 'vxlan' }],
     uplinks: [{ name: 'inet', pa: '192.0.2.20' }, { name: 'core', pa: '192.0.2.21' }],
     tenants: Array.from({ length: TENANTS }, (_, t) => ({
