@@ -4,7 +4,7 @@
  *
  *   NAT session      binding and route as ever, and the ACL for the end that opened it
  *   plain flow       source, route and both sides' ACLs for its direction
- *   connection       a stateful entry for the end that opened it; what no entry denies any more goes unlisted
+ *   connection       the VM, and a stateful entry for the end that opened it; what no entry denies any more goes unlisted
  *
  * Where a stateful entry allows a live flow that has no connection yet, it gets one: entries become stateful under
  * traffic, and that is not to cut it.
@@ -102,7 +102,7 @@ export class Review {
     const connections = this.#connections, tenant = connections.tenantOf(at);
     connections.read(at, this.#ends);
     askAbout(this.question, policy, tenant, this.#ends, this.#ofAdapter(policy, tenant));
-    const why = isOver(connections, at, now, policy) ? -1 : policy.tenants.names[tenant] === '' ? Why.tenant : reviewConnection(policy, connections, at, tenant, this.question);
+    const why = isOver(connections, at, now, policy) ? -1 : policy.tenants.names[tenant] === '' ? Why.tenant : this.#isNobodys(policy, tenant) ? Why.record : reviewConnection(policy, connections, at, tenant, this.question);
     if (why === 0) return;
     if (why > 0) {
       this.#revoked.note(RevokedKind.connection, tenant, this.#ends, why, policy.generation, this.#denier(policy, tenant, why, connections.isOutbound(at)), now);
@@ -116,6 +116,14 @@ export class Review {
     if (why !== Why.acl) return -1;
     askAbout(this.question, policy, tenant, this.#ends, this.#ofAdapter(policy, tenant));
     return denierOf(policy, tenant, isOutbound, this.question);
+  }
+
+  /** Whether the VM at the local end of the ends in hand is gone: who has its address next is not to have its connections. */
+  #isNobodys(policy: Policy, tenant: number): boolean {
+    const { adapter, local0, local1, local2, local3 } = this.#ends;
+    if (adapter !== 0) return this.#ofAdapter(policy, tenant) < 0;
+    const route = policy.routing.find(tenant, local0 >>> 0, local1 >>> 0, local2 >>> 0, local3 >>> 0);
+    return route >= 0 && policy.routes.via[route] === Via.subnet && policy.deliverVia(route, tenant, local0 >>> 0, local1 >>> 0, local2 >>> 0, local3 >>> 0) < 0;
   }
 
   /** A record of the VM that has the local address of the ends in hand, where that is a link-local one; else -1. */

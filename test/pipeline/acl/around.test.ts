@@ -1,5 +1,6 @@
 /** Ways round the entries that a VM has tried: by the MAC in its frame, by an address that is everybody's, in another's name. And what must not be in their way. */
 import t from 'tap';
+import { RevokedKind, Why } from '../../../pipeline/tables/revoked.js';
 import { expectLedger } from '../../support/expect.js';
 import { ethernet, icmp, tcp, udp } from '../../support/frames.js';
 import type { Lab } from '../../support/lab.js';
@@ -142,4 +143,18 @@ t.test('state of a link-local address is its VM’s own: another that takes the 
   t.equal(beside(open, BESIDE, A, udp(LINK_BESIDE, 53, LINK_A, 5000)), 'acl_denied', 'forbidden now');
   t.equal(open.gateway.context.connections.count, 0);
   t.same(open.imbalances(), []);
+});
+
+t.test('a CA that another VM gets has none of the connections of the one before, in either family', async t => {
+  const C = vm('nv6'), acls = [C.ca, C.ca6].flatMap((local): Acl[] => [{ direction: 'inbound', action: 'deny', local }, { direction: 'outbound', action: 'allow', stateful: true, local }]);
+  const lab = withAcls(...acls);
+  const without = makeConfig((_config, red) => { red.acls = acls; red.records = red.records.filter(record => record['mac'] !== C.mac); });
+  for (const [near, far] of [[C.ca, B.ca], [C.ca6, B.ca6]]) t.equal(fromVm(lab, C, udp(near, 5000, far, 53)), 'forwarded');
+  t.equal(beside(lab, C, A, udp(LINK_BESIDE, 5000, LINK_A, 53)), 'forwarded', 'of which entries about a CA say nothing');
+  lab.reload(without);
+  t.same(lab.gateway.context.revoked.take().notes.filter(({ kind }) => kind === RevokedKind.connection).map(({ why }) => why), [Why.record, Why.record]);
+  lab.reload(makeConfig((_config, red) => { red.acls = acls; }));
+  for (const [near, far] of [[C.ca, B.ca], [C.ca6, B.ca6]]) t.equal(fromVm(lab, B, udp(far, 53, near, 5000)), 'acl_denied');
+  t.equal(lab.gateway.context.connections.count, 0);
+  t.same(lab.imbalances(), []);
 });
