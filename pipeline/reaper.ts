@@ -115,11 +115,12 @@ export class Reaper {
   #reviewFlow(at: number, policy: Policy, now: number): boolean {
     const { flows } = this.#nat;
     if (this.#nat.isOpen(at)) return this.#reviewSession(at, policy, now);
+    const key = flows.words[at];
     if (!isPlain(flows.kind(at)) || flows.words[at + F_LANE] >>> 24 === (policy.generation & 0xff)) return true;
     if ((now - flows.words[at + F_SEEN] | 0) < PLAIN_IDLE_SECONDS) {
       const why = this.#review.whyNotFlow(policy, at, now);
       if (why === BUSY) return false;
-      if (why !== 0) {
+      if (why !== 0 && flows.words[at] === key) { // a worker may have taken it out meanwhile: then it is not this one's to list
         this.#review.listFlow(policy, at, why, now);
         this.revokedFlows++;
       }
