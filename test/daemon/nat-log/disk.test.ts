@@ -22,7 +22,7 @@ t.test('a full disk for a while: lines wait, none is lost, the sign of life stop
   const alive = readFileSync(join(lab.folder, 'alive'), 'utf8');
   disk.failsWith = 'ENOSPC';
   lab.blocks.give(0, '10.0.0.7', BLOCK, lab.now);
-  for (let i = 0; i < 70; i++) await lab.pass(SECOND);
+  for (let i = 0; i < 700; i++) await lab.pass(100);
   t.match(lab.log.status, { failing: 'ENOSPC', lost: 0, waiting: 1 });
   t.equal(readFileSync(join(lab.folder, 'alive'), 'utf8'), alive);
   t.match(await lab.whois(`203.0.113.10:${BLOCK}`), { verdict: 'unknown', notes: [/^the log ends at /] });
@@ -34,6 +34,24 @@ t.test('a full disk for a while: lines wait, none is lost, the sign of life stop
   t.match(lab.log.status, { failing: null, lost: 0, waiting: 0 });
   t.match(lab.said.at(-1), { msg: 'NAT log goes on', fields: { lost: 0 } });
   t.equal(inShort(await lab.whois(`203.0.113.10:${BLOCK}`, T0 + 12 * SECOND)), 'held, red 10.0.0.7 block');
+});
+
+t.test('what waited goes before what is in force is said again, so that no file begins with what comes after its lines', async t => {
+  const disk = new MoodyDisk();
+  const lab = new LogLab(t, { disk, maxBytes: 4096 });
+  await lab.start();
+  disk.failsWith = 'ENOSPC';
+  for (let i = 0; i < 500; i++) { // more than is written in one go
+    if (i === 490) lab.ahead = -MINUTE;
+    lab.blocks.give(i, '10.0.0.7', 1024 + 64 * i, lab.now, { count: 64 });
+    await lab.pass(SECOND);
+  }
+  disk.failsWith = null;
+  await lab.pass(SECOND);
+  await lab.pass(SECOND);
+  t.same(lab.names(), ['nat-000001.jsonl', 'nat-000002.jsonl']);
+  t.same(lab.lines('nat-000002.jsonl').map(({ type }) => type), ['continue', 'plan', ...new Array<string>(8).fill('held'), 'complete']);
+  t.equal(lab.lines('nat-000001.jsonl').filter(({ type }) => type === 'allocate').length, 500);
 });
 
 t.test('a disk that is slow for too long: memory is bounded, what is lost is counted, and the log itself says how many lines are missing', async t => {

@@ -46,7 +46,7 @@ for (let round = 0; round < ROUNDS; round++) {
   const random = seeded(process.env['SEED'] === undefined ? Date.now() % 1_000_000 + round * 7919 : undefined);
   t.test(`whatever happened, the log tells who had a port, or that it cannot know (SEED=${random.seed})`, async t => {
     const disk = new MoodyDisk();
-    const lab = new LogLab(t, { maxBytes: 4096 + random.below(8192), files: 1000, disk, mostWaiting: 2000 });
+    const lab = new LogLab(t, { maxBytes: 4096 + random.below(8192), files: 1000, disk, mostWaiting: [2000, 1 << 22][random.below(2)] });
     const tenants = (): TenantPart[] => [{ ...RED, assign: 'dynamic', prefix: ['10.0.0.0/26', '10.0.0.0/25'][random.below(2)] }, BLUE];
     const plans = [
       new PortPlan({ inside: [0, 1], outside: [POOLS[0], 1], size: SIZE, assign: 'dynamic' }), new PortPlan({ inside: [0, 1], outside: [POOLS[1], 2], size: SIZE, assign: 'dynamic' }),
