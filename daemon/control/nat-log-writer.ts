@@ -130,6 +130,12 @@ export class LogWriter {
     this.#push(line);
   }
 
+  /** The last line of all. */
+  appendLast(line: string, time: number): void {
+    this.appendClock(line, time);
+    this.#isLosing = false;
+  }
+
   #push(line: string): void {
     this.#waiting.push(line);
     this.#waitingLength += line.length;

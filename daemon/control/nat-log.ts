@@ -144,7 +144,8 @@ export class NatLog {
   /** The daemon ends. */
   async close(withinMs: number): Promise<void> {
     this.#look();
-    this.#say({ type: 'stop', time: this.#now() });
+    const time = this.#now();
+    this.#writer.appendLast(renderLine({ type: 'stop', time }), time);
     const isWhole = await this.#writer.close(withinMs);
     const { waiting, failing } = this.#writer;
     if (!isWhole) this.#parts.log.error({ path: this.#parts.settings.path, waiting, error: failing }, 'NAT log ends without its last lines');

@@ -158,6 +158,28 @@ t.test('files in the middle that are gone: what they said is not known, what the
   t.match(inShort(await lab.whois(`203.0.113.10:${BLOCK + 256}`, after + 100)), /^held, red 10\.0\.0\.\d+ block$/);
 });
 
+t.test('an end while lines are being lost: how many, and that it ended, are the last lines', async t => {
+  const disk = new MoodyDisk();
+  const lab = new LogLab(t, { disk, mostWaiting: 2000 });
+  await lab.start();
+  disk.failsWith = 'ENOSPC';
+  for (let i = 0; i < 40; i++) {
+    lab.blocks.give(i, '10.0.0.7', BLOCK + 256 * i, lab.now);
+    await lab.pass(SECOND);
+  }
+  const { lost } = lab.log.status;
+  t.ok(lost > 20);
+  disk.failsWith = null;
+  await lab.stop();
+  t.match(lab.lines().slice(-2), [{ type: 'lost', lines: lost }, { type: 'stop' }]);
+  lab.now += MINUTE;
+  await lab.start(lab.configs.next(RED));
+  await lab.pass(SECOND);
+  t.match(lab.linesOf('start')[1], { before: 'stop' });
+  t.equal(inShort(await lab.whois(`203.0.113.10:${BLOCK}`, T0 + 2 * SECOND)), 'held, red 10.0.0.7 block');
+  t.equal(inShort(await lab.whois(`203.0.113.10:${BLOCK + 256 * 39}`, T0 + 40 * SECOND)), 'unknown', 'in a line that was lost');
+});
+
 t.test('a disk that stays full at the end: no stop line, an error in the log, and the next start takes it for a crash', async t => {
   const disk = new MoodyDisk();
   const lab = new LogLab(t, { disk });
