@@ -7,6 +7,7 @@ import t from 'tap';
 import { u16, u32 } from '../../../codecs/bytes.js';
 import { IpProtocol } from '../../../codecs/ip-protocol.js';
 import { imbalances, totals } from '../../../pipeline/ledger.js';
+import { TcpState } from '../../../pipeline/nat/tcp-state.js';
 import { seededRandom } from '../../../pipeline/random.js';
 import { IN_BLOCK } from '../../../pipeline/tables/nat-layout.js';
 import { Crew, compileAll } from '../../support/crew.js';
@@ -170,7 +171,7 @@ t.test('issue 4: bindings, sessions, blocks and the ledger, held to a model thro
       }
       flow.outside = nat.sessionOutside(session);
       flow.outsidePort = nat.sessionOutsidePort(session);
-      flow.established = flow.protocol === IpProtocol.tcp && last - lifetime({ ...flow, established: true }) >= flow.seen;
+      flow.established = nat.state(session) === TcpState.established;
       flow.seen = last - lifetime(flow);
     }
   }
