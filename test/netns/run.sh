@@ -11,6 +11,8 @@
 # Everything lives in mount, network and process namespaces of this run alone: nothing outside is touched, two runs do
 # not see each other, and when the run ends, however it ends, the kernel takes all of it away.
 set -uo pipefail
+# The gateway runs as nobody, who may not write where the test runner would have every Node process report.
+unset NODE_OPTIONS
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
